@@ -1,0 +1,55 @@
+"""What can be wrong with a model or a table, said once and in one shape."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to know before a fit: where, what, and what to do.
+
+    An ``error`` stops the fit, a ``warning`` says what the answers can't be trusted for, and a
+    ``note`` only informs.
+    """
+
+    where: str
+    problem: str
+    remedy: str = ""
+    level: Literal["error", "warning", "note"] = "error"
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.problem}" + (f" {self.remedy}" if self.remedy else "")
+
+
+class ModelError(ValueError):
+    """A model that can't be fitted to its table, with every reason, not only the first."""
+
+    def __init__(self, *findings: Finding):
+        self.findings = findings
+        super().__init__("\n".join(map(str, findings)))
+
+
+def refuse(findings: Iterable[Finding]) -> list[Finding]:
+    """Raise a ModelError of the errors, if there are any; else hand back the findings."""
+    findings = list(findings)
+    if errors := [finding for finding in findings if finding.level == "error"]:
+        raise ModelError(*errors)
+    return findings
+
+
+def unknown(where: str, noun: str, name: str, known: Iterable[str]) -> Finding:
+    """A misspelt name, with the nearest right one."""
+    known = sorted(known)
+    near = get_close_matches(name.lower(), {k.lower(): k for k in known}, n=1)
+    exact = {k.lower(): k for k in known}
+    hint = f'Did you mean "{exact[near[0]]}"?' if near else f"Known: {listed(known)}."
+    return Finding(where, f'no {noun} called "{name}".', hint)
+
+
+def listed(things: Iterable[object], most: int = 8) -> str:
+    """The first few things, and how many more there are."""
+    things = list(map(str, things))
+    more = len(things) - most
+    return ", ".join(things[:most]) + (f" and {more} more" if more > 0 else "")

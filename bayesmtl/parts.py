@@ -1,0 +1,167 @@
+"""Parts: one function, in a file of its name, in the folder of its role.
+
+Positional arguments come from the program; keyword-only arguments come from the user. Parts are
+listed and their options read from the files' text, so that checking a model imports none of them.
+"""
+
+import ast
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from bayesmtl import priors
+from bayesmtl.errors import Finding, ModelError, unknown
+
+Part = Mapping[str, Any]  # {"kind": name, **options}
+
+ROLES = {
+    "relations": "how tasks share weights",
+    "shrinkage": "how large the weights of a feature are",
+    "likelihoods": "how the cells of a task scatter",
+    "engines": "how the posterior is drawn",
+    "reports": "questions to ask of a posterior",
+}
+SINGULAR = {
+    "relations": "relation",
+    "shrinkage": "shrinkage",
+    "likelihoods": "likelihood",
+    "engines": "engine",
+    "reports": "report",
+}
+
+
+@dataclass(frozen=True)
+class Option:
+    """What a user may set in a part: its kind, as the signature names it, and its default."""
+
+    name: str
+    kind: str
+    default: Any
+
+
+@dataclass(frozen=True)
+class Manual:
+    """What a part's file says: its docstring and its options."""
+
+    doc: str
+    options: Mapping[str, Option]
+
+    @property
+    def summary(self) -> str:
+        """The first sentence of the docstring."""
+        return " ".join(self.doc.split("\n\n")[0].split())
+
+    @property
+    def references(self) -> list[str]:
+        """The works the part comes from."""
+        _, _, section = self.doc.partition("References\n----------\n")
+        section = re.split(r"\n\n\w[\w ]*\n-{3,}\n", section)[0]
+        return [" ".join(entry.split()) for entry in re.split(r"\n(?=\S)", section) if entry.strip()]
+
+
+def names(role: str) -> list[str]:
+    """The parts of a role, read from its folder."""
+    return sorted(p.stem for p in (Path(__file__).parent / role).glob("*.py") if p.stem[0] != "_")
+
+
+@cache
+def manual(role: str, name: str, where: str = "") -> Manual:
+    """What a part says of itself; ``"package.module:function"`` reaches one of the user's own."""
+    file, function = _home(role, name, where or SINGULAR[role])
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef) and node.name == function:
+            options = {
+                arg.arg: Option(
+                    arg.arg,
+                    ast.unparse(arg.annotation) if arg.annotation else "",
+                    ast.literal_eval(default) if default else None,
+                )
+                for arg, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+            }
+            return Manual(ast.get_docstring(node) or "", options)
+    raise ModelError(unknown(where, "function", function, []))
+
+
+def find(role: str, name: str) -> Callable[..., Any]:
+    """The function of a part."""
+    if ":" in name:
+        module, function = name.split(":")
+        return getattr(import_module(module), function)
+    return getattr(import_module(f"bayesmtl.{role}.{name}"), name)
+
+
+def bind(role: str, part: Part) -> Callable[..., Any]:
+    """The function of a checked part, with its options filled in."""
+    options = {key: value for key, value in part.items() if key != "kind"}
+    return partial(find(role, part["kind"]), **options)
+
+
+def settings(role: str, part: Part) -> dict[str, Any]:
+    """Every option of a part, as the user set it or by its default."""
+    known = manual(role, part["kind"]).options
+    return {name: part.get(name, option.default) for name, option in known.items()}
+
+
+def faults(role: str, part: Part, where: str) -> list[Finding]:
+    """Everything wrong with what the user wrote for one part."""
+    try:
+        known = manual(role, part["kind"], where).options
+    except ModelError as error:
+        return list(error.findings)
+    found = []
+    for key, value in part.items():
+        if key == "kind":
+            continue
+        if key not in known:
+            found.append(unknown(where, "option", key, known))
+            continue
+        found += _misfit(value, known[key].kind, f"{where}.{key}")
+    return found
+
+
+def _home(role: str, name: str, where: str) -> tuple[Path, str]:
+    if ":" not in name:
+        if name not in names(role):
+            raise ModelError(unknown(where, SINGULAR[role], name, names(role)))
+        return Path(__file__).parent / role / f"{name}.py", name
+    module, function = name.split(":")
+    try:
+        spec = find_spec(module)
+    except ModuleNotFoundError:
+        spec = None
+    if spec is None or spec.origin is None:
+        raise ModelError(
+            Finding(where, f'no module called "{module}".', "Install it, or run where it stands.")
+        )
+    return Path(spec.origin), function
+
+
+def _misfit(value: Any, kind: str, where: str) -> list[Finding]:
+    """What is wrong with one option, given the kind that its signature names."""
+    if kind in priors.SUPPORTS:
+        if not isinstance(value, str | int | float) or isinstance(value, bool):
+            return [Finding(where, f"is {value!r}.", 'Give a prior, such as "half_normal(1)".')]
+        try:
+            priors.read(value, where, kind)
+        except ModelError as error:
+            return list(error.findings)
+        return []
+    if kind.startswith("Literal["):
+        known = ast.literal_eval(f"[{kind.removeprefix('Literal[').removesuffix(']')}]")
+        return [] if value in known else [unknown(where, "choice", str(value), known)]
+    types, words = {
+        "int": ((int,), "a whole number"),
+        "float": ((int, float), "a number"),
+        "str": ((str,), "a string"),
+        "bool": ((bool,), "true or false"),
+        "list": ((list, tuple), "a list"),
+        "int | list": ((int, list, tuple), "a whole number or a list"),
+    }.get(kind, ((object,), "something else"))
+    if isinstance(value, types) and (bool in types or not isinstance(value, bool)):
+        return []
+    return [Finding(where, f"is {value!r}.", f"Give {words}.")]

@@ -1,0 +1,187 @@
+"""Priors as the text a user writes: ``"normal(0, 2.5)"``, ``"half_normal(unit)"``, or a number.
+
+A prior stands in the user's units. Two words stand for the response of the task it belongs to:
+``centre``, its mean, and ``unit``, its standard deviation, both on the scale of the linear predictor
+(for a likelihood whose link is not the identity, ``unit`` is one).
+"""
+
+import ast
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from bayesmtl.errors import Finding, ModelError, unknown
+
+# What a signature calls an option that is a prior, or the number at which a parameter is fixed.
+Real = Positive = Fraction = Correlation = str | float
+
+# What each argument of a family is, so that a prior can be moved and scaled: its place on the axis,
+# a width, the reciprocal of a width, the logarithm of a width, or a pure number.
+FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "normal": ("Real", ("place", "width")),
+    "student_t": ("Real", ("number", "place", "width")),
+    "cauchy": ("Real", ("place", "width")),
+    "laplace": ("Real", ("place", "width")),
+    "half_normal": ("Positive", ("width",)),
+    "half_student_t": ("Positive", ("number", "width")),
+    "half_cauchy": ("Positive", ("width",)),
+    "exponential": ("Positive", ("rate",)),
+    "gamma": ("Positive", ("number", "rate")),
+    "inverse_gamma": ("Positive", ("number", "width")),
+    "lognormal": ("Positive", ("log", "number")),
+    "beta": ("Fraction", ("number", "number")),
+    "uniform": ("Fraction", ("number", "number")),
+    "lkj": ("Correlation", ("number",)),
+}
+SUPPORTS = {
+    "Real": "any number",
+    "Positive": "a positive number",
+    "Fraction": "a number between 0 and 1",
+    "Correlation": "a correlation matrix",
+}
+_OPERATIONS: dict[type, Callable] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Pow: operator.pow,
+}
+
+
+@dataclass(frozen=True)
+class Prior:
+    """A family and its arguments, each a number or an expression in ``centre`` and ``unit``."""
+
+    family: str
+    arguments: tuple[str, ...]
+
+    @property
+    def support(self) -> str:
+        """What the prior is over: a key of ``SUPPORTS``."""
+        return FAMILIES[self.family][0]
+
+    def numbers(self, centre: Any = 0.0, unit: Any = 1.0) -> list[Any]:
+        """The arguments in the user's units."""
+        return [_value(a, centre, unit) for a in self.arguments]
+
+    def standard(self, centre: Any = 0.0, unit: Any = 1.0) -> list[Any]:
+        """The arguments of the same prior for ``(value - centre) / unit``.
+
+        A family over positive numbers has no centre: there it is for ``value / unit``.
+        """
+        from math import log
+
+        move: dict[str, Callable] = {
+            "place": lambda a: (a - centre) / unit,
+            "width": lambda a: a / unit,
+            "rate": lambda a: a * unit,
+            "log": lambda a: a - (log(unit) if isinstance(unit, float) else _log(unit)),
+            "number": lambda a: a,
+        }
+        roles = FAMILIES[self.family][1]
+        return [move[r](a) for r, a in zip(roles, self.numbers(centre, unit), strict=True)]
+
+    def __str__(self) -> str:
+        return f"{self.family}({', '.join(self.arguments)})"
+
+    def text(self, centre: float, unit: float) -> str:
+        """The prior with its numbers filled in, as a person would write them."""
+        return f"{self.family}({', '.join(f'{n:.4g}' for n in self.numbers(centre, unit))})"
+
+
+def _log(value: Any) -> Any:
+    import numpy as np
+
+    return np.log(value)
+
+
+def read(text: str | float, where: str = "prior", support: str = "Real") -> Prior | float:
+    """A prior from its text, or the number at which a parameter is fixed.
+
+    Raises
+    ------
+    ModelError
+        When the family is unknown, has other arguments, or has another support.
+
+    Examples
+    --------
+    >>> read("normal(centre, 2.5 * unit)").standard(centre=100.0, unit=10.0)
+    [0.0, 2.5]
+    """
+    if isinstance(text, int | float) and not isinstance(text, bool):
+        return _fixed(float(text), where, support)
+    remedy = f'Write it as "family(numbers)", for instance "{_example(support)}".'
+    try:
+        call = ast.parse(str(text), mode="eval").body
+    except SyntaxError:
+        raise ModelError(Finding(where, f'can\'t read the prior "{text}".', remedy)) from None
+    if isinstance(call, ast.Constant | ast.UnaryOp):
+        return _fixed(_value(ast.unparse(call), 0.0, 1.0), where, support)
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.keywords:
+        raise ModelError(Finding(where, f'can\'t read the prior "{text}".', remedy))
+    known = [name for name, (over, _) in FAMILIES.items() if over == support]
+    family = call.func.id
+    if family not in FAMILIES:
+        raise ModelError(unknown(where, "prior", family, known))
+    if FAMILIES[family][0] != support:
+        raise ModelError(
+            Finding(
+                where,
+                f'"{text}" is a prior over {SUPPORTS[FAMILIES[family][0]]}, '
+                f"and this is {SUPPORTS[support]}.",
+                f"Use one of {', '.join(known)}.",
+            )
+        )
+    wanted = FAMILIES[family][1]
+    if len(call.args) != len(wanted):
+        raise ModelError(
+            Finding(where, f'"{text}" has {len(call.args)} arguments.', f"Give {len(wanted)}.")
+        )
+    prior = Prior(family, tuple(map(ast.unparse, call.args)))
+    try:
+        numbers = prior.numbers(1.0, 1.0)
+    except (ValueError, ZeroDivisionError):
+        raise ModelError(
+            Finding(where, f'can\'t read the prior "{text}".', 'Use numbers, "centre" and "unit".')
+        ) from None
+    for role, number, argument in zip(wanted, numbers, prior.arguments, strict=True):
+        if role in ("width", "rate") and number <= 0:
+            raise ModelError(Finding(where, f'"{text}" has a width of {argument}.', "Make it > 0."))
+    return prior
+
+
+def _fixed(value: float, where: str, support: str) -> float:
+    if support == "Positive" and value <= 0:
+        raise ModelError(Finding(where, f"is fixed at {value:g}.", "Give a positive number."))
+    if support == "Fraction" and not 0 <= value <= 1:
+        raise ModelError(Finding(where, f"is fixed at {value:g}.", "Give one between 0 and 1."))
+    if support == "Correlation":
+        raise ModelError(Finding(where, "can't be fixed at a number.", 'Write "lkj(2)".'))
+    return value
+
+
+def _example(support: str) -> str:
+    return {"Real": "normal(0, 1)", "Positive": "half_normal(1)", "Fraction": "beta(1, 1)"}.get(
+        support, "lkj(2)"
+    )
+
+
+def _value(text: str, centre: Any, unit: Any) -> Any:
+    """The number an argument stands for; arithmetic only."""
+
+    def walk(node: ast.expr) -> Any:
+        match node:
+            case ast.Constant(value=int() | float() as number):
+                return float(number)
+            case ast.Name(id="centre"):
+                return centre
+            case ast.Name(id="unit"):
+                return unit
+            case ast.UnaryOp(op=ast.USub(), operand=inner):
+                return -walk(inner)
+            case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATIONS:
+                return _OPERATIONS[type(op)](walk(left), walk(right))
+        raise ValueError(text)
+
+    return walk(ast.parse(text, mode="eval").body)

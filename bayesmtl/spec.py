@@ -1,0 +1,230 @@
+"""Model files: what a user writes, as frozen data."""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from bayesmtl.dag import Dag
+from bayesmtl.errors import Finding, ModelError, unknown
+from bayesmtl.formulas import quoted
+from bayesmtl.parts import Part
+
+_TYPES = {
+    "tasks": (Mapping, "a table of tasks"),
+    "formula": (str, "a string"),
+    "dag": (str, "a string of arrows"),
+    "data": (Mapping, 'a table with "table" and "units"'),
+    "relation": ((str, Mapping), "a relation's name, or a table"),
+    "shrinkage": ((str, Mapping), "a shrinkage's name, or a table"),
+    "engine": ((str, Mapping), "an engine's name, or a table"),
+    "name": (str, "a string"),
+    "doc": (str, "a string"),
+    "references": ((list, tuple), "a list of strings"),
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One outcome: its column, what predicts it, and how its cells scatter."""
+
+    name: str
+    column: str
+    formula: str | None
+    likelihood: Part
+
+
+@dataclass(frozen=True)
+class Model:
+    """A multi-task model; the keys are those of a model file.
+
+    Parameters
+    ----------
+    tasks
+        A likelihood for each outcome: a name, or a table with ``kind``, its options, and a
+        ``formula`` of the task's own. For tasks as rows: ``by``, ``outcome`` and ``kind``.
+    formula
+        What predicts every task that has no formula. Without it, a task's predictors are its measured
+        causes in the graph.
+    dag
+        The causal graph, as text or as a Dag.
+    relation, shrinkage, engine
+        Parts: a name, or a table with ``kind`` and options.
+    data
+        ``table``, the file of the table, and ``units``, the column that names its rows.
+    name, doc, references
+        What the model is called, what it is for, and where it comes from.
+
+    Raises
+    ------
+    ModelError
+        When a key has a wrong type; it names all of them.
+
+    Examples
+    --------
+    >>> model = Model(tasks={"party": "gaussian", "vote": "bernoulli"}, formula="age + income")
+    >>> model.relation
+    {'kind': 'partial'}
+    """
+
+    tasks: Mapping[str, Any]
+    formula: str | None = None
+    dag: Dag = field(default_factory=Dag)
+    relation: Part = field(default_factory=lambda: {"kind": "partial"})
+    shrinkage: Part = field(default_factory=lambda: {"kind": "normal"})
+    engine: Part = field(default_factory=lambda: {"kind": "nuts"})
+    data: Mapping[str, str] = field(default_factory=dict)
+    name: str = "model"
+    doc: str = ""
+    references: tuple[str, ...] = ()
+    folder: Path = field(default=Path(), compare=False)
+
+    def __post_init__(self) -> None:
+        wrong = [
+            Finding(key, f"is {value!r}.", f"Give {words}.")
+            for key, (kind, words) in _TYPES.items()
+            if (value := getattr(self, key)) is not None
+            and not isinstance(value, kind)
+            and not (key == "dag" and isinstance(value, Dag))
+        ]
+        if isinstance(self.dag, str):
+            try:
+                object.__setattr__(self, "dag", Dag.read(self.dag))
+            except ModelError as error:
+                wrong += error.findings
+        for key in ("relation", "shrinkage", "engine"):
+            if isinstance(getattr(self, key), str | Mapping):
+                part, found = _part(getattr(self, key), key)
+                object.__setattr__(self, key, part)
+                wrong += found
+        if isinstance(self.tasks, Mapping):
+            wrong += _task_faults(self.tasks)
+        if isinstance(self.data, Mapping):
+            wrong += [
+                unknown("data", "key", key, ["table", "units"])
+                for key in self.data
+                if key not in ("table", "units")
+            ]
+            wrong += [
+                Finding(f"data.{key}", f"is {value!r}.", "Give a string.")
+                for key, value in self.data.items()
+                if not isinstance(value, str)
+            ]
+        if wrong:
+            raise ModelError(*wrong)
+        object.__setattr__(self, "references", tuple(map(str, self.references)))
+
+    @classmethod
+    def read(cls, table: Mapping[str, Any], folder: Path = Path()) -> "Model":
+        """A model from the table that a model file holds."""
+        known = [f.name for f in fields(cls) if f.name != "folder"]
+        wrong = [unknown("model", "key", key, known) for key in table if key not in known]
+        if "tasks" not in table:
+            wrong.append(Finding("tasks", "is missing.", 'Add "[tasks]", one line for each outcome.'))
+        settings = {key: value for key, value in table.items() if key in known}
+        try:
+            model = cls(**{"tasks": {"": "gaussian"}, **settings}, folder=folder)
+        except ModelError as error:
+            wrong += [f for f in error.findings if f.where != "tasks" or "tasks" in table]
+        if wrong:
+            raise ModelError(*wrong)
+        return model
+
+    @property
+    def as_rows(self) -> bool:
+        """Whether a column of the table names each row's task."""
+        return {"by", "outcome"} <= set(self.tasks)
+
+    def listed_tasks(self, levels: list[str] | None = None) -> list[Task]:
+        """The tasks in the order of the file; for tasks as rows, one for each level of ``by``."""
+        if self.as_rows:
+            part = {k: v for k, v in self.tasks.items() if k not in ("by", "outcome", "formula")}
+            formula = self.tasks.get("formula", self.formula)
+            outcome = self.tasks["outcome"]
+            return [Task(n, outcome, self._predictors(outcome, formula), part) for n in levels or []]
+        found = []
+        for name, value in self.tasks.items():
+            part = {"kind": value} if isinstance(value, str) else dict(value)
+            formula = part.pop("formula", self.formula)
+            found.append(Task(name, name, self._predictors(name, formula), part))
+        return found
+
+    def _predictors(self, node: str, formula: str | None) -> str | None:
+        """A formula as given, or that of the node's measured causes in the graph."""
+        if formula is not None:
+            return formula
+        causes = sorted(self.dag.causes(node) - self.dag.latent)
+        return " + ".join(map(quoted, causes)) if causes else None
+
+    def __str__(self) -> str:
+        from bayesmtl.description import describe
+
+        return describe(self)
+
+    def to_json(self) -> str:
+        """The model as JSON text that ``Model.read`` takes."""
+        table = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "folder"}
+        table["dag"] = str(self.dag)
+        return json.dumps({k: v for k, v in table.items() if v}, ensure_ascii=False)
+
+
+def load(path: str | Path) -> Model:
+    """Read a model file.
+
+    Raises
+    ------
+    ModelError
+        When the file can't be read, is not TOML, or has unknown keys or wrong types.
+
+    Examples
+    --------
+    >>> load("models/election.toml").name
+    'election'
+    """
+    path = Path(path)
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        remedy = "Give the path of a model file." if path.is_dir() else "Look at the path."
+        raise ModelError(Finding("file", f"can't be read: {error.strerror}.", remedy)) from None
+    except UnicodeDecodeError:
+        raise ModelError(Finding("file", "is not text.", "Save it as UTF-8.")) from None
+    except tomllib.TOMLDecodeError as error:
+        raise ModelError(Finding("file", f"is not TOML: {error}.", "Mend that line.")) from None
+    return Model.read(table, folder=path.parent)
+
+
+def _part(value: str | Mapping[str, Any], where: str) -> tuple[Part, list[Finding]]:
+    if isinstance(value, str):
+        return {"kind": value}, []
+    kind = value.get("kind")
+    if isinstance(kind, str):
+        return dict(value), []
+    problem = 'has no "kind".' if kind is None else f"has kind {kind!r}."
+    return dict(value), [Finding(where, problem, 'Add kind = "..."; bayesmtl parts lists them.')]
+
+
+def _task_faults(tasks: Mapping[str, Any]) -> list[Finding]:
+    if not tasks:
+        return [Finding("tasks", "is empty.", "Add one line for each outcome.")]
+    if {"by", "outcome"} <= set(tasks):
+        wrong = [
+            Finding(f"tasks.{key}", f"is {tasks[key]!r}.", "Give a column's name.")
+            for key in ("by", "outcome")
+            if not isinstance(tasks[key], str)
+        ]
+        return wrong + _part(tasks, "tasks")[1]
+    wrong = []
+    for name, value in tasks.items():
+        where = f"tasks.{name}"
+        if "/" in name:
+            wrong.append(Finding(where, 'has a "/" in its name.', "Rename the column."))
+        if not isinstance(value, str | Mapping):
+            wrong.append(Finding(where, f"is {value!r}.", 'Give a likelihood, such as "gaussian".'))
+            continue
+        wrong += _part(value, where)[1]
+        if isinstance(value, Mapping) and not isinstance(value.get("formula", ""), str):
+            wrong.append(Finding(f"{where}.formula", f"is {value['formula']!r}.", "Give a string."))
+    return wrong
