@@ -1,1 +1,48 @@
-"""x"""
+"""Bayesian multi-task learning: from a model file to a posterior, its answers and one report."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bayesmtl.checks import check as check
+    from bayesmtl.dag import Dag as Dag
+    from bayesmtl.errors import ModelError as ModelError
+    from bayesmtl.page import report as report
+    from bayesmtl.picture import draw as draw
+    from bayesmtl.posterior import fit as fit
+    from bayesmtl.posterior import predict as predict
+    from bayesmtl.reports.diagnostics import diagnostics as diagnostics
+    from bayesmtl.reports.weights import weights as weights
+    from bayesmtl.spec import Model as Model
+    from bayesmtl.spec import load as load
+    from bayesmtl.store import read as read
+    from bayesmtl.store import save as save
+
+_HOME = {
+    "Dag": "dag",
+    "Model": "spec",
+    "ModelError": "errors",
+    "check": "checks",
+    "diagnostics": "reports.diagnostics",
+    "draw": "picture",
+    "fit": "posterior",
+    "load": "spec",
+    "predict": "posterior",
+    "read": "store",
+    "report": "page",
+    "save": "store",
+    "weights": "reports.weights",
+}
+__all__ = [*_HOME]
+
+
+def __getattr__(name: str) -> Any:  # lazy, so that reading a model never imports JAX
+    if name == "__version__":
+        return import_module("importlib.metadata").version("bayesmtl")
+    if name not in _HOME:
+        raise AttributeError(f"bayesmtl has no {name!r}; it has {', '.join(_HOME)}")
+    return getattr(import_module(f"bayesmtl.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

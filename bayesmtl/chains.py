@@ -86,6 +86,7 @@ def run(
         When no finite starting point is found, or when the interrupt comes in the warm-up.
     """
     start = time.perf_counter()
+    data = jax.tree.map(jnp.asarray, data)  # threads do not see an x64 context
     keys = jax.random.split(jax.random.key(seed), chains)
     begin = jax.jit(lambda key, data: kernel.init(key, warmup, None, (data,), {}))
     states = [begin(key, data) for key in keys]
@@ -106,14 +107,14 @@ def run(
         raise ModelError(Finding("fit", "was stopped in the warm-up.", "Nothing was drawn yet."))
     every = {
         name: np.stack([chain[name][:least] for chain in kept])
-        for name in ("z", *FIELDS)
-        if name != "z"
+        for name in FIELDS
     }
     unconstrained = jax.tree.map(
         lambda *leaves: np.stack([leaf[:least] for leaf in leaves]), *(k["z"] for k in kept)
     )
     constrain = jax.jit(jax.vmap(jax.vmap(kernel.postprocess_fn((data,), {}))))
-    sites = jax.tree.map(np.asarray, constrain(unconstrained))
+    values = constrain(unconstrained)
+    sites = {name: np.asarray(values[name]) for name in unconstrained}
     done = time.perf_counter()
     return Run(
         sites=sites,

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
+from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise, product
 from typing import TYPE_CHECKING
 
 from bayesmtl.errors import Finding, ModelError
@@ -37,9 +38,10 @@ class Dag:
     def read(cls, text: str) -> "Dag":
         """Read one statement a line.
 
-        ``a -> b -> c`` is two arrows, ``a, b -> c`` as well; ``a <-> b`` is a hidden common cause;
-        ``latent: u`` names a node that is not measured; ``a -> b +`` and ``a -> b -`` expect a sign;
-        ``#`` starts a comment. The text of dagitty.net and plain DOT are read too.
+        ``a -> b -> c`` is two arrows, ``a, b -> c`` as well; ``a <-> b`` is a hidden cause of both;
+        ``latent: u`` names a node that is not measured; ``a -> b +`` and ``a -> b -`` expect a
+        sign; ``#`` starts a comment; quotes hold a name with a comma, an arrow or a ``#``. The text
+        of dagitty.net and plain DOT are read too.
 
         Examples
         --------
@@ -51,33 +53,26 @@ class Dag:
         latent: set[str] = set()
         signs: dict[tuple[str, str], str] = {}
         wrong = []
-        for line in _statements(text):
+        plain, names = _plain(text)
+        for line in _statements(plain):
             if line.startswith("latent:"):
-                latent |= set(_names(line.removeprefix("latent:")))
+                latent |= set(_listed(line.removeprefix("latent:"), names))
                 continue
             body, sign = re.fullmatch(r"(.*?)(?:\s([+-]))?", line, re.S).groups()  # type: ignore[union-attr]
             steps = re.split(r"(<->|->|<-)", body)
-            if len(steps) < 3 or not all(_names(step) for step in steps[::2]):
-                wrong.append(
-                    Finding(
-                        "dag",
-                        f'can\'t read "{line}".',
-                        'Write "cause -> effect", "a <-> b" or "latent: u".',
-                    )
-                )
+            sides = [_listed(step, names) for step in steps[::2]]
+            if len(sides) < 2 or not all(sides):
+                wrong.append(_unreadable(line, names))
                 continue
-            for (left, right), kind in zip(
-                pairwise(map(_names, steps[::2])), steps[1::2], strict=True
-            ):
-                for a in left:
-                    for b in right:
-                        if kind == "<->":
-                            arcs.add((min(a, b), max(a, b)))
-                            continue
-                        arrow = (a, b) if kind == "->" else (b, a)
-                        arrows.add(arrow)
-                        if sign:
-                            signs[arrow] = sign
+            for (left, right), kind in zip(pairwise(sides), steps[1::2], strict=True):
+                for a, b in product(left, right):
+                    if kind == "<->":
+                        arcs.add((min(a, b), max(a, b)))
+                        continue
+                    arrow = (a, b) if kind == "->" else (b, a)
+                    arrows.add(arrow)
+                    if sign:
+                        signs[arrow] = sign
         if wrong:
             raise ModelError(*wrong)
         return cls(frozenset(arrows), frozenset(arcs), frozenset(latent), signs)
@@ -86,9 +81,12 @@ class Dag:
         return bool(self.arrows or self.arcs)
 
     def __str__(self) -> str:
-        lines = [" -> ".join(a) + f" {self.signs.get(a, '')}".rstrip() for a in sorted(self.arrows)]
-        lines += [" <-> ".join(arc) for arc in sorted(self.arcs)]
-        return "\n".join([*lines, *(f"latent: {name}" for name in sorted(self.latent))])
+        lines = [
+            f"{_quoted(a)} -> {_quoted(b)} {self.signs.get((a, b), '')}".rstrip()
+            for a, b in sorted(self.arrows)
+        ]
+        lines += [f"{_quoted(a)} <-> {_quoted(b)}" for a, b in sorted(self.arcs)]
+        return "\n".join([*lines, *(f"latent: {_quoted(name)}" for name in sorted(self.latent))])
 
     @property
     def nodes(self) -> frozenset[str]:
@@ -98,7 +96,7 @@ class Dag:
     @property
     def graph(self) -> "networkx.DiGraph":
         """The arrows as a networkx graph."""
-        import networkx  # a third of a second, which a picture need not wait for
+        import networkx  # most of a second, which no check need wait for
 
         graph = networkx.DiGraph(sorted(self.arrows))
         graph.add_nodes_from(sorted(self.nodes))
@@ -110,28 +108,45 @@ class Dag:
 
     def descendants(self, nodes: Iterable[str]) -> frozenset[str]:
         """All direct and indirect effects of some nodes."""
-        import networkx
-
-        graph = self.graph
-        return frozenset().union(
-            *(networkx.descendants(graph, node) for node in nodes if node in graph)
-        )
+        found: set[str] = set()
+        front = set(nodes)
+        while front:
+            front = {b for a, b in self.arrows if a in front} - found
+            found |= front
+        return frozenset(found)
 
     def cycle(self) -> list[str] | None:
         """A directed cycle, as ``[a, b, a]``, or None when there is none."""
-        import networkx
-
         try:
-            edges = networkx.find_cycle(self.graph)
-        except networkx.NetworkXNoCycle:
-            return None
-        return [edges[0][0], *(b for _, b in edges)]
+            TopologicalSorter({b: sorted(self.causes(b)) for b in sorted(self.nodes)}).prepare()
+        except CycleError as error:
+            nodes = error.args[1][1:]
+            first = nodes.index(min(nodes))
+            return [*nodes[first:], *nodes[: first + 1]]
+        return None
+
+
+def _plain(text: str) -> tuple[str, dict[str, str]]:
+    """A graph's text with a mark for each quoted name, and what each mark stands for."""
+    names: dict[str, str] = {}
+
+    def mark(quoted: re.Match[str]) -> str:
+        return names.setdefault(quoted[2], f"\0{len(names)}\0")
+
+    # an apostrophe inside a word is no quote, nor is one in a comment
+    lines = [
+        re.sub(r"""(?<![^\s,>\-{;])(["'])([^\n]+?)\1(?!\w)""", mark, line)
+        for line in re.sub(r"^\s*(#|//).*", "", text, flags=re.M).split("\n")
+    ]
+    return "\n".join(lines), {mark: name for name, mark in names.items()}
 
 
 def _statements(text: str) -> list[str]:
     """The statements of a graph, rid of comments and of the dress of dagitty and DOT."""
     text = re.sub(r"(#|//).*", "", text)
-    dressed = re.fullmatch(r"\s*(?:strict\s+)?(?:dag|digraph)\b[^{]*\{(.*)\}\s*", text, re.S | re.I)
+    dressed = re.fullmatch(
+        r"\s*(?:strict\s+)?(?:dag|digraph)\b[^{]*\{(.*)\}[\s;]*", text, re.S | re.I
+    )
     if not dressed:
         return [line.strip() for line in text.splitlines() if line.strip()]
     statements = []
@@ -140,9 +155,26 @@ def _statements(text: str) -> list[str]:
         if re.search(r"\[[^]]*\b(latent|unobserved)\b", line):
             statements.append(f"latent: {body}")
         elif re.search(r"<->|->|<-", body):
-            statements.append(re.sub(r"[{}]", "", body))
+            statements.append(re.sub(r"\{([^}]*)\}", lambda m: ",".join(m[1].split()), body))
     return statements
 
 
-def _names(text: str) -> list[str]:
-    return [name for name in (part.strip().strip("\"'").strip() for part in text.split(",")) if name]
+def _listed(text: str, names: Mapping[str, str]) -> list[str]:
+    """The names between commas, quoted ones in full."""
+    parts = (part.strip() for part in text.split(","))
+    return [names.get(part, part) for part in parts if part]
+
+
+def _unreadable(line: str, names: Mapping[str, str]) -> Finding:
+    for mark, name in names.items():
+        line = line.replace(mark, f'"{name}"')
+    remedy = 'Write "cause -> effect", "a <-> b" or "latent: u".'
+    return Finding("dag", f'can\'t read "{line}".', remedy)
+
+
+def _quoted(name: str) -> str:
+    """A name as a graph's text must write it."""
+    plain = re.fullmatch(r"\w+([ .]\w+)*", name) and not re.match(r"(strict|dag|digraph)\b", name)
+    if plain:
+        return name
+    return f"'{name}'" if '"' in name else f'"{name}"'

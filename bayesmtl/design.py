@@ -33,7 +33,7 @@ class Family:
         Mean and standard deviation of each member's response, on the scale of its linear predictor
         (1 where the link is not the identity); [member].
     grades
-        The values of a graded response, lowest first; empty for any other.
+        Each member's grades, lowest first; empty for a response without grades.
     """
 
     name: str
@@ -44,7 +44,32 @@ class Family:
     y: np.ndarray
     centre: np.ndarray
     unit: np.ndarray
-    grades: tuple[Any, ...] = ()
+    grades: tuple[tuple[Any, ...], ...]
+
+    @property
+    def values(self) -> np.ndarray:
+        """The grades as numbers: their own, or their place from 0 if they are words; [member, grade]."""
+        return np.array([_numbers(grades) for grades in self.grades], float)
+
+    @property
+    def responses(self) -> np.ndarray:
+        """Each cell's response in the user's numbers; [cell]."""
+        return self.in_numbers(self.y)
+
+    def in_numbers(self, y: np.ndarray) -> np.ndarray:
+        """Responses as the user's numbers, where the program has places of grades; [..., cell]."""
+        return self.values[self.of, y.astype(int)] if self.values.size else y
+
+
+@dataclass(frozen=True)
+class Response:
+    """One task's cells: their rows and values, its grades, and its centre and unit."""
+
+    row: np.ndarray
+    y: np.ndarray
+    grades: tuple[Any, ...]
+    centre: float
+    unit: float
 
 
 @dataclass(frozen=True)
@@ -141,9 +166,10 @@ def response(task: Task, column: pd.Series) -> tuple[np.ndarray, tuple[Any, ...]
             raise ModelError(
                 Finding(
                     where,
-                    f"has {listed(column[bad].unique(), 4)} ({tables.named(column.to_frame(), bad)}) "
+                    f"has {listed(map(repr, column[bad].unique().tolist()), 4)} "
+                    f"({tables.named(column.to_frame(), bad)}) "
                     f"outside its {len(grades)} levels.",
-                    f"The levels are {listed(grades, 10)}; mend the table or set levels.",
+                    f"The levels are {listed(map(repr, grades), 10)}; mend the table or set levels.",
                 )
             )
         return column.map(codes).to_numpy(int), tuple(grades)
@@ -177,9 +203,8 @@ def encode(model: Model, table: pd.DataFrame) -> Design:
     uses = np.array([[f in by_formula[t.formula or "0"].features for f in feature.labels] for t in tasks])
     uses = uses.reshape(len(tasks), len(feature))
     rows = np.array([measured(model, task, table) for task in tasks])
-    served = rows.any(0)
-    mean, sd = x[served].mean(0), x[served].std(0, ddof=1)
     needed = rows.T @ uses  # [row, feature]: whether some cell needs the entry
+    mean, sd = _moments(x, needed)
     units = model.data.get("units")
     return Design(
         model=model,
@@ -187,13 +212,22 @@ def encode(model: Model, table: pd.DataFrame) -> Design:
         feature=feature,
         x=np.where(needed, x, mean),
         mean=mean,
-        sd=np.where(sd > 0, sd, 1.0),
+        sd=sd,
         uses=uses,
-        families=_families(tasks, table, rows),
+        families=families(tasks, _responses(tasks, table, rows)),
         encodings=encodings,
         units=(table[units] if units else pd.Series(np.arange(1, len(table) + 1))).to_numpy(),
         empty=(len(table) - rows.sum(1)) if not model.as_rows else _empty(model, tasks, table),
     )
+
+
+def _moments(x: np.ndarray, needed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each column where some cell needs it; [feature]."""
+    rows = np.maximum(needed.sum(0), 1)
+    mean = np.where(needed, x, 0.0).sum(0) / rows
+    squares = np.where(needed, x - mean, 0.0) ** 2
+    sd = np.sqrt(squares.sum(0) / np.maximum(rows - 1, 1))
+    return mean, np.where(sd > 0, sd, 1.0)
 
 
 def _empty(model: Model, tasks: list[Task], table: pd.DataFrame) -> np.ndarray:
@@ -221,34 +255,40 @@ def _features(tasks: list[Task], table: pd.DataFrame) -> tuple[tuple[Encoding, .
     return tuple(encodings), pd.DataFrame(columns, index=table.index)
 
 
-def _families(tasks: list[Task], table: pd.DataFrame, rows: np.ndarray) -> tuple[Family, ...]:
+def _responses(tasks: list[Task], table: pd.DataFrame, rows: np.ndarray) -> list[Response]:
+    found = []
+    for task, own in zip(tasks, rows, strict=True):
+        y, grades = response(task, table.loc[own, task.column])
+        found.append(Response(np.flatnonzero(own), y, grades, *_scale(task.likelihood, y)))
+    return found
+
+
+def families(tasks: list[Task], responses: list[Response]) -> tuple[Family, ...]:
     """Tasks with the same likelihood, options and number of grades, as one family."""
-    groups: dict[str, list[tuple[int, np.ndarray, tuple[Any, ...]]]] = {}
-    for i, task in enumerate(tasks):
-        y, grades = response(task, table.loc[rows[i], task.column])
-        groups.setdefault(repr((sorted(task.likelihood.items(), key=str), len(grades))), []).append(
-            (i, y, grades)
-        )
-    families: list[Family] = []
+    groups: dict[str, list[int]] = {}
+    for i, (task, given) in enumerate(zip(tasks, responses, strict=True)):
+        alike = repr((sorted(task.likelihood.items(), key=str), len(given.grades)))
+        groups.setdefault(alike, []).append(i)
+    found: list[Family] = []
     for members in groups.values():
-        part = tasks[members[0][0]].likelihood
+        part = tasks[members[0]].likelihood
         kind = part["kind"].rpartition(":")[2]
-        same = sum(f.name.rstrip("0123456789") == kind for f in families)
-        scales = [_scale(part, y) for _, y, _ in members]
-        families.append(
+        same = sum(f.likelihood["kind"] == part["kind"] for f in found)
+        own = [responses[i] for i in members]
+        found.append(
             Family(
                 name=f"{kind}{same + 1}" if same else kind,
                 likelihood=part,
-                task=Axis("task", tuple(tasks[i].name for i, _, _ in members)),
-                of=np.concatenate([np.full(len(y), m) for m, (_, y, _) in enumerate(members)]),
-                row=np.concatenate([np.flatnonzero(rows[i]) for i, _, _ in members]),
-                y=np.concatenate([y for _, y, _ in members]),
-                centre=np.array([centre for centre, _ in scales]),
-                unit=np.array([unit for _, unit in scales]),
-                grades=members[0][2],
+                task=Axis("task", tuple(tasks[i].name for i in members)),
+                of=np.concatenate([np.full(len(r.y), m) for m, r in enumerate(own)]),
+                row=np.concatenate([r.row for r in own]),
+                y=np.concatenate([r.y for r in own]),
+                centre=np.array([r.centre for r in own]),
+                unit=np.array([r.unit for r in own]),
+                grades=tuple(r.grades for r in own),
             )
         )
-    return tuple(families)
+    return tuple(found)
 
 
 def _scale(part: Mapping[str, Any], y: np.ndarray) -> tuple[float, float]:
@@ -259,6 +299,11 @@ def _scale(part: Mapping[str, Any], y: np.ndarray) -> tuple[float, float]:
     if link == "log":
         return float(np.log(max(y.mean(), 0.5 / len(y)))), 1.0
     return 0.0, 1.0
+
+
+def _numbers(grades: tuple[Any, ...]) -> list[float]:
+    numeric = all(isinstance(g, int | float) and not isinstance(g, bool) for g in grades)
+    return [float(g) for g in grades] if numeric else [float(i) for i in range(len(grades))]
 
 
 def _grades(levels: int | list[Any], column: pd.Series, where: str) -> list[Any]:

@@ -41,15 +41,15 @@ def refuse(findings: Iterable[Finding]) -> list[Finding]:
 
 def unknown(where: str, noun: str, name: str, known: Iterable[str]) -> Finding:
     """A misspelt name, with the nearest right one."""
-    known = sorted(known)
+    known = sorted(map(str, known))
     near = get_close_matches(name.lower(), {k.lower(): k for k in known}, n=1)
     exact = {k.lower(): k for k in known}
-    hint = f'Did you mean "{exact[near[0]]}"?' if near else f"Known: {listed(known)}."
+    hint = f'Did you mean "{exact[near[0]]}"?' if near else f"Known: {listed(known) or 'none'}."
     return Finding(where, f'no {noun} called "{name}".', hint)
 
 
 def listed(things: Iterable[object], most: int = 8) -> str:
     """The first few things, and how many more there are."""
-    things = list(map(str, things))
-    more = len(things) - most
-    return ", ".join(things[:most]) + (f" and {more} more" if more > 0 else "")
+    words = list(map(str, things))
+    more = len(words) - most
+    return ", ".join(words[:most]) + (f" and {more} more" if more > 0 else "")

@@ -1,20 +1,26 @@
-"""Formulae: what they name, and the columns they make.
+"""Formulae: the columns they make.
 
 The meanings are those of R, brms and lme4; the encoding is formulaic's.
 """
 
 import ast
 import re
+import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
 from bayesmtl.errors import Finding, ModelError, listed, unknown
+from bayesmtl.terms import columns, expressions, plain_names, quoted, restored
+
+__all__ = ["Encoding", "apply", "columns", "learn", "quoted"]
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_GROUP = re.compile(r"\([^()]*\|[^()]*\)|\(.*\|\s*gr\(.*\)\)")
+
+_EMPTY = r"Data has categories outside .*: \{(np\.float64\()?(nan|None|<NA>)\)?\}\."
 
 
 @dataclass(frozen=True)
@@ -28,9 +34,9 @@ class Encoding:
     features
         The names of its columns.
     state
-        What formulaic remembers of the first table: the knots of a spline, the norms of a polynomial.
+        What formulaic remembers of the first table: knots of a spline, norms of a polynomial.
     categories
-        The levels of each categorical column.
+        The levels of each categorical column, and of each term such as ``C(year)``.
     """
 
     formula: str
@@ -48,77 +54,32 @@ class Encoding:
         return cls(formula, tuple(features), state, categories)
 
 
-def quoted(name: str) -> str:
-    """A column's name as a formula must write it."""
-    return name if name.isidentifier() else f"`{name}`"
+def learn(formula: str, table: "pd.DataFrame", where: str) -> tuple[Encoding, "pd.DataFrame"]:
+    """The encoding of a formula on a table, and the columns it makes there; [row, feature].
 
-
-def columns(formula: str, where: str = "formula") -> list[str]:
-    """The columns of a table that a formula needs.
+    Knots, norms and levels of a term come from the rows where its columns are measured.
 
     Raises
     ------
     ModelError
-        When the text is no formula, has a response, or drops the offset.
-
-    Examples
-    --------
-    >>> columns("age + log(income) + `hours worked`")
-    ['age', 'hours worked', 'income']
+        When a column is missing, or the formula can't be encoded.
     """
-    from formulaic import Formula
-    from formulaic.errors import FormulaInvalidError, FormulaSyntaxError
+    from bayesmtl.tables import strange
 
-    if _GROUP.search(formula):
-        raise ModelError(
-            Finding(
-                where,
-                f'has a group term, {listed(_GROUP.findall(formula))}, which can\'t be fitted yet.',
-                "Take it out, or make the groups the tasks: tasks as rows.",
-            )
-        )
-    if "~" in formula:
-        raise ModelError(Finding(where, f'"{formula}" has a "~".', "Write its right side only."))
-    names = re.findall(r"`([^`]+)`", formula)
-    plain = formula
-    for i, name in enumerate(names):
-        plain = plain.replace(f"`{name}`", f"quoted_{i}")
-    try:
-        parsed = Formula(plain)
-        needed = parsed.required_variables
-        terms = list(map(str, parsed))
-    except (FormulaSyntaxError, FormulaInvalidError, SyntaxError) as error:
-        reason = str(error).splitlines()[0]
-        raise ModelError(
-            Finding(where, f'can\'t read "{formula}": {reason}', 'Write it as "x + z + x:z".')
-        ) from None
-    if "1" not in terms and formula.strip() not in ("", "0"):
-        raise ModelError(
-            Finding(
-                where,
-                f'"{formula}" drops the offset, which every task has.',
-                'Take the "0" out; the prior of a task\'s offset can be set.',
-            )
-        )
-    aliases = {f"quoted_{i}": name for i, name in enumerate(names)}
-    return sorted(aliases.get(name, name) for name in map(str, needed))
-
-
-def learn(formula: str, table: "pd.DataFrame", where: str) -> tuple[Encoding, "pd.DataFrame"]:
-    """The encoding of a formula on a table, and the columns it makes there; [row, feature]."""
     needed = columns(formula, where)
-    categories = {
-        name: sorted(table[name].dropna().unique().tolist())
-        if not hasattr(table[name], "cat")
-        else table[name].cat.categories.tolist()
-        for name in needed
-        if not _numeric(table[name])
-    }
-    encoding = Encoding(formula, (), {}, categories)
-    matrix = _matrix(encoding, table, where)
-    state = _plain(matrix.model_spec.transform_state)
-    made = matrix.drop(columns="Intercept")
-    return Encoding(formula, tuple(made.columns), state, categories), made
+    if wrong := [unknown("table", "column", n, map(str, table)) for n in needed if n not in table]:
+        raise ModelError(*wrong)
+    if wrong := [finding for n in needed if (finding := strange(table[n]))]:
+        raise ModelError(*wrong)
+    categories = {n: levels(table[n]) for n in needed if not _numeric(table[n])}
+    state: dict[str, Any] = {}
+    for expression in expressions(formula, where):
+        learnt, levels = _learnt(expression, table, categories, where)
+        state |= learnt
+        categories |= levels
+    encoding = Encoding(formula, (), state, categories)
+    made = _encoded(encoding, table, where)
+    return replace(encoding, features=tuple(made.columns)), made
 
 
 def apply(encoding: Encoding, table: "pd.DataFrame", where: str) -> "pd.DataFrame":
@@ -130,17 +91,15 @@ def apply(encoding: Encoding, table: "pd.DataFrame", where: str) -> "pd.DataFram
         When a column is missing or holds a category that the first table did not have.
     """
     needed = columns(encoding.formula, where)
-    wrong = [unknown("table", "column", n, table.columns) for n in needed if n not in table]
-    for name in needed:
-        if name not in table or name not in encoding.categories:
-            continue
-        new = sorted(set(table[name].dropna().unique()) - set(encoding.categories[name]), key=str)
+    wrong = [unknown("table", "column", n, map(str, table)) for n in needed if n not in table]
+    for name, levels in _known_levels(encoding).items():
+        new = set(table[name].dropna().unique()) - set(levels) if name in table else ()
         if new:
             wrong.append(
                 Finding(
                     f"table.{name}",
-                    f"has categories that the fit never saw: {listed(new)}.",
-                    f"Known: {listed(encoding.categories[name])}.",
+                    f"has categories that the fit never saw: {listed(sorted(new, key=str))}.",
+                    f"Known: {listed(levels)}.",
                 )
             )
     for name in needed:
@@ -150,26 +109,104 @@ def apply(encoding: Encoding, table: "pd.DataFrame", where: str) -> "pd.DataFram
             )
     if wrong:
         raise ModelError(*wrong)
-    return _matrix(encoding, table, where).drop(columns="Intercept")
+    return _encoded(encoding, table, where)
+
+
+def _learnt(
+    expression: str, table: "pd.DataFrame", categories: Mapping[str, list[Any]], where: str
+) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+    """What formulaic remembers of one expression, and the levels of one that makes categories."""
+    complete = _complete(table[columns(expression, where)])
+    if not complete.any():
+        problem = f'"{expression[1:-1]}" has no complete row.'
+        raise ModelError(Finding(where, problem, "Measure its columns, or drop it."))
+    spec = _matrix(Encoding(expression, (), {}, categories), table[complete], where).model_spec
+    levels = {
+        term: _plain(state["categories"])
+        for term, (_, state) in spec.encoder_state.items()
+        if state.get("categories")
+    }
+    return _plain(spec.transform_state), levels
+
+
+def levels(column: "pd.Series") -> list[Any]:
+    """The categories of a column that holds no numbers."""
+    if hasattr(column, "cat"):
+        return column.cat.categories.tolist()
+    values = column.dropna().unique().tolist()
+    return sorted(values, key=str) if len(set(map(type, values))) > 1 else sorted(values)
+
+
+def _known_levels(encoding: Encoding) -> dict[str, list[Any]]:
+    """The levels of each column that is categorical, or is made so by ``C()``."""
+    names = plain_names(encoding.formula)[1]
+    found = {}
+    for term, levels in encoding.categories.items():
+        inside = re.match(r"C\(\s*(\w+)\s*[,)]", term)
+        name = inside[1] if inside else term
+        found[names.get(name, name)] = levels
+    return found
+
+
+def _complete(table: "pd.DataFrame") -> "pd.Series":
+    """Which rows have a value, and a finite one, in every column; [row]."""
+    import numpy as np
+
+    numbers = [name for name in table if _numeric(table[name])]
+    bounded = ~table[numbers].astype(float).isin([np.inf, -np.inf]).any(axis=1)
+    return table.notna().all(axis=1) & bounded
+
+
+def _encoded(encoding: Encoding, table: "pd.DataFrame", where: str) -> "pd.DataFrame":
+    """The columns of an encoding; a row without a category is missing, not of the first level."""
+    import numpy as np
+
+    matrix = _matrix(encoding, table, where)
+    spec = matrix.model_spec
+    plain = {name: alias for alias, name in plain_names(encoding.formula)[1].items()}
+    made = matrix.copy()
+    for name in _known_levels(encoding):
+        if name in table and (missing := table[name].isna().to_numpy()).any():
+            made.iloc[missing, spec.variable_indices[plain.get(name, name)]] = np.nan
+    made = made.drop(columns="Intercept", errors="ignore")
+    return made.set_axis(restored(made.columns, encoding.formula), axis=1)
 
 
 def _matrix(encoding: Encoding, table: "pd.DataFrame", where: str) -> Any:
+    """What formulaic makes of the columns that a formula needs, under plain names."""
     import numpy as np
     import pandas as pd
     from formulaic import Formula, ModelSpec
-    from formulaic.errors import FormulaicError
+    from formulaic.errors import DataMismatchWarning
+    from formulaic.parser.types import Factor
 
-    table = table.assign(
-        **{n: pd.Categorical(table[n], levels) for n, levels in encoding.categories.items()}
-    )
+    plain, names = plain_names(encoding.formula)
+    needed = columns(encoding.formula, where)
+    known = encoding.categories
+    values = {n: table[n].replace([np.inf, -np.inf], np.nan) for n in needed if n not in known}
+    # only these: a column that is called "log" must not stand in the way of the function
+    given = pd.DataFrame(
+        {n: pd.Categorical(table[n], known[n]) if n in known else values[n] for n in needed},
+        index=table.index,
+    ).rename(columns={name: alias for alias, name in names.items()})
+    given = given.assign(**{name: given[a] for a, name in names.items() if iskeyword(name)})
     spec = ModelSpec(
-        formula=Formula(encoding.formula), transform_state=dict(encoding.state), na_action="ignore"
+        formula=Formula(plain),
+        transform_state=dict(encoding.state),
+        encoder_state={
+            term: (Factor.Kind.CATEGORICAL, {"categories": levels})
+            for term, levels in known.items()
+            if term not in needed
+        },
+        na_action="ignore",
     )
     try:
-        with np.errstate(all="ignore"):
-            return spec.get_model_matrix(table)
-    except (FormulaicError, ValueError, TypeError) as error:
-        reason = str(error).splitlines()[0]
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            # an empty category is no news: the row is marked as missing
+            warnings.filterwarnings("ignore", _EMPTY, DataMismatchWarning)
+            return spec.get_model_matrix(given).astype(float)
+    except Exception as error:  # an expression of the user's may fail in any way
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise ModelError(
             Finding(where, f'can\'t encode "{encoding.formula}": {reason}', "Mend that term.")
         ) from None

@@ -1,6 +1,7 @@
 """What a likelihood takes, and what it says of its cells."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax.numpy as jnp
 import numpyro.distributions as dist
@@ -25,7 +26,7 @@ class Cells:
     shift
         What the weights add to the linear predictor of an average row; [task].
     grades
-        How many grades a graded response has; 0 for any other.
+        The values of a graded response, lowest first; empty for any other; [task, grade].
     """
 
     task: Axis
@@ -33,7 +34,7 @@ class Cells:
     centre: Array
     unit: Array
     shift: Array
-    grades: int = 0
+    grades: Array
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class Outcome:
         Fisher's information about the linear predictor; [cell].
     loss, loss_weight
         The family's own loss, and the factor that the noise puts before it; [task].
+    noise
+        Standard deviation of a response about its mean, in its units; nan without a free scale; [task].
     """
 
     distribution: dist.Distribution
@@ -57,6 +60,7 @@ class Outcome:
     information: Array
     loss: str
     loss_weight: Array
+    noise: Array
 
 
 def locate(cells: Cells, offset: Real) -> Array:
@@ -77,6 +81,7 @@ def scale(name: str, cells: Cells, prior: Positive) -> Array:
     return sample(name, prior, cells.task, support="Positive", unit=cells.unit)
 
 
-def unit_weight(cells: Cells) -> Array:
-    """The loss weight of a family without a free scale: one; [task]."""
-    return jnp.ones(len(cells.task))
+def no_scale(loss: str, cells: Cells) -> dict[str, Any]:
+    """The loss, its weight and the noise of a family without a free scale: a weight of one, no noise."""
+    one = jnp.ones(len(cells.task))
+    return {"loss": loss, "loss_weight": one, "noise": jnp.nan * one}

@@ -61,7 +61,9 @@ class Manual:
         """The works the part comes from."""
         _, _, section = self.doc.partition("References\n----------\n")
         section = re.split(r"\n\n\w[\w ]*\n-{3,}\n", section)[0]
-        return [" ".join(entry.split()) for entry in re.split(r"\n(?=\S)", section) if entry.strip()]
+        return [
+            " ".join(entry.split()) for entry in re.split(r"\n(?=\S)", section) if entry.strip()
+        ]
 
 
 def names(role: str) -> list[str]:
@@ -72,25 +74,32 @@ def names(role: str) -> list[str]:
 @cache
 def manual(role: str, name: str, where: str = "") -> Manual:
     """What a part says of itself; ``"package.module:function"`` reaches one of the user's own."""
-    file, function = _home(role, name, where or SINGULAR[role])
-    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+    where = where or SINGULAR[role]
+    file, function = _home(role, name, where)
+    try:
+        nodes = ast.parse(file.read_text(encoding="utf-8")).body
+    except (OSError, SyntaxError, ValueError) as error:
+        problem = f"can't read {file.name}: {error}."
+        raise ModelError(Finding(where, problem, "Give a file of Python.")) from None
+    for node in nodes:
         if isinstance(node, ast.FunctionDef) and node.name == function:
             options = {
                 arg.arg: Option(
                     arg.arg,
                     ast.unparse(arg.annotation) if arg.annotation else "",
-                    ast.literal_eval(default) if default else None,
+                    _constant(default),
                 )
                 for arg, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
             }
             return Manual(ast.get_docstring(node) or "", options)
-    raise ModelError(unknown(where, "function", function, []))
+    functions = [node.name for node in nodes if isinstance(node, ast.FunctionDef)]
+    raise ModelError(unknown(where, "function", function, functions))
 
 
 def find(role: str, name: str) -> Callable[..., Any]:
     """The function of a part."""
     if ":" in name:
-        module, function = name.split(":")
+        module, _, function = name.partition(":")
         return getattr(import_module(module), function)
     return getattr(import_module(f"bayesmtl.{role}.{name}"), name)
 
@@ -129,16 +138,24 @@ def _home(role: str, name: str, where: str) -> tuple[Path, str]:
         if name not in names(role):
             raise ModelError(unknown(where, SINGULAR[role], name, names(role)))
         return Path(__file__).parent / role / f"{name}.py", name
-    module, function = name.split(":")
+    module, _, function = name.partition(":")
     try:
         spec = find_spec(module)
-    except ModuleNotFoundError:
+    except (ImportError, ValueError):
         spec = None
-    if spec is None or spec.origin is None:
+    if spec is None or spec.origin is None or not Path(spec.origin).is_file():
         raise ModelError(
             Finding(where, f'no module called "{module}".', "Install it, or run where it stands.")
         )
     return Path(spec.origin), function
+
+
+def _constant(default: ast.expr | None) -> Any:
+    """An option's default, when it can be told from the text."""
+    try:
+        return ast.literal_eval(default) if default else None
+    except ValueError:
+        return None
 
 
 def _misfit(value: Any, kind: str, where: str) -> list[Finding]:

@@ -1,20 +1,24 @@
 """Priors as the text a user writes: ``"normal(0, 2.5)"``, ``"half_normal(unit)"``, or a number.
 
-A prior stands in the user's units. Two words stand for the response of the task it belongs to:
-``centre``, its mean, and ``unit``, its standard deviation, both on the scale of the linear predictor
-(for a likelihood whose link is not the identity, ``unit`` is one).
+A prior is in the user's units. Two words stand for the response of the task that it belongs to:
+``centre``, its mean, and ``unit``, its standard deviation, both on the scale of the linear
+predictor (for a likelihood whose link is not the identity, ``unit`` is one).
 """
 
 import ast
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isfinite, log
 from typing import Any
 
 from bayesmtl.errors import Finding, ModelError, unknown
 
 # What a signature calls an option that is a prior, or the number at which a parameter is fixed.
-Real = Positive = Fraction = Correlation = str | float
+type Real = str | float
+type Positive = str | float
+type Fraction = str | float
+type Correlation = str | float
 
 # What each argument of a family is, so that a prior can be moved and scaled: its place on the axis,
 # a width, the reciprocal of a width, the logarithm of a width, or a pure number.
@@ -70,8 +74,6 @@ class Prior:
 
         A family over positive numbers has no centre: there it is for ``value / unit``.
         """
-        from math import log
-
         move: dict[str, Callable] = {
             "place": lambda a: (a - centre) / unit,
             "width": lambda a: a / unit,
@@ -112,14 +114,15 @@ def read(text: str | float, where: str = "prior", support: str = "Real") -> Prio
     if isinstance(text, int | float) and not isinstance(text, bool):
         return _fixed(float(text), where, support)
     remedy = f'Write it as "family(numbers)", for instance "{_example(support)}".'
+    unreadable = Finding(where, f'can\'t read the prior "{text}".', remedy)
     try:
-        call = ast.parse(str(text), mode="eval").body
-    except SyntaxError:
-        raise ModelError(Finding(where, f'can\'t read the prior "{text}".', remedy)) from None
-    if isinstance(call, ast.Constant | ast.UnaryOp):
-        return _fixed(_value(ast.unparse(call), 0.0, 1.0), where, support)
+        call = ast.parse(str(text).strip(), mode="eval").body
+        if isinstance(call, ast.Constant | ast.UnaryOp):
+            return _fixed(float(ast.literal_eval(call)), where, support)
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
+        raise ModelError(unreadable) from None
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.keywords:
-        raise ModelError(Finding(where, f'can\'t read the prior "{text}".', remedy))
+        raise ModelError(unreadable)
     known = [name for name, (over, _) in FAMILIES.items() if over == support]
     family = call.func.id
     if family not in FAMILIES:
@@ -139,19 +142,39 @@ def read(text: str | float, where: str = "prior", support: str = "Real") -> Prio
             Finding(where, f'"{text}" has {len(call.args)} arguments.', f"Give {len(wanted)}.")
         )
     prior = Prior(family, tuple(map(ast.unparse, call.args)))
-    try:
-        numbers = prior.numbers(1.0, 1.0)
-    except (ValueError, ZeroDivisionError):
-        raise ModelError(
-            Finding(where, f'can\'t read the prior "{text}".', 'Use numbers, "centre" and "unit".')
-        ) from None
-    for role, number, argument in zip(wanted, numbers, prior.arguments, strict=True):
-        if role in ("width", "rate") and number <= 0:
-            raise ModelError(Finding(where, f'"{text}" has a width of {argument}.', "Make it > 0."))
+    if wrong := _improper(prior, where):
+        raise ModelError(wrong)
     return prior
 
 
+def _improper(prior: Prior, where: str) -> Finding | None:
+    """Why the arguments of a prior make no density, judged at a centre and a unit of one."""
+    try:
+        numbers = prior.numbers(1.0, 1.0)
+    except (ArithmeticError, ValueError, TypeError):
+        numbers = [None]
+    if not all(isinstance(number, float) and isfinite(number) for number in numbers):
+        return Finding(
+            where, f'can\'t read the prior "{prior}".', 'Use numbers, "centre" and "unit".'
+        )
+    if prior.family == "uniform":
+        if not 0 <= numbers[0] < numbers[1] <= 1:
+            return Finding(where, f'"{prior}" has wrong ends.', "Give 0 <= lower < upper <= 1.")
+        return None
+    roles = FAMILIES[prior.family][1]
+    for role, number, argument in zip(roles, numbers, prior.arguments, strict=True):
+        if role in ("width", "rate") and number <= 0:
+            return Finding(where, f'"{prior}" has a width of {argument}.', "Make it > 0.")
+        if role == "number" and number <= 0:
+            return Finding(
+                where, f'"{prior}" has {argument} for a positive number.', "Make it > 0."
+            )
+    return None
+
+
 def _fixed(value: float, where: str, support: str) -> float:
+    if not isfinite(value):
+        raise ModelError(Finding(where, f"is fixed at {value:g}.", "Give a finite number."))
     if support == "Positive" and value <= 0:
         raise ModelError(Finding(where, f"is fixed at {value:g}.", "Give a positive number."))
     if support == "Fraction" and not 0 <= value <= 1:

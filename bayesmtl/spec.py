@@ -12,7 +12,7 @@ from bayesmtl.errors import Finding, ModelError, unknown
 from bayesmtl.formulas import quoted
 from bayesmtl.parts import Part
 
-_TYPES = {
+_TYPES: dict[str, tuple[Any, str]] = {
     "tasks": (Mapping, "a table of tasks"),
     "formula": (str, "a string"),
     "dag": (str, "a string of arrows"),
@@ -46,8 +46,8 @@ class Model:
         A likelihood for each outcome: a name, or a table with ``kind``, its options, and a
         ``formula`` of the task's own. For tasks as rows: ``by``, ``outcome`` and ``kind``.
     formula
-        What predicts every task that has no formula. Without it, a task's predictors are its measured
-        causes in the graph.
+        What predicts every task that has no formula. Without it, a task's predictors are its
+        measured causes in the graph.
     dag
         The causal graph, as text or as a Dag.
     relation, shrinkage, engine
@@ -85,8 +85,8 @@ class Model:
         wrong = [
             Finding(key, f"is {value!r}.", f"Give {words}.")
             for key, (kind, words) in _TYPES.items()
-            if (value := getattr(self, key)) is not None
-            and not isinstance(value, kind)
+            if not isinstance(value := getattr(self, key), kind)
+            and not (key == "formula" and value is None)
             and not (key == "dag" and isinstance(value, Dag))
         ]
         if isinstance(self.dag, str):
@@ -122,7 +122,9 @@ class Model:
         known = [f.name for f in fields(cls) if f.name != "folder"]
         wrong = [unknown("model", "key", key, known) for key in table if key not in known]
         if "tasks" not in table:
-            wrong.append(Finding("tasks", "is missing.", 'Add "[tasks]", one line for each outcome.'))
+            wrong.append(
+                Finding("tasks", "is missing.", 'Add "[tasks]", one line for each outcome.')
+            )
         settings = {key: value for key, value in table.items() if key in known}
         try:
             model = cls(**{"tasks": {"": "gaussian"}, **settings}, folder=folder)
@@ -143,7 +145,9 @@ class Model:
             part = {k: v for k, v in self.tasks.items() if k not in ("by", "outcome", "formula")}
             formula = self.tasks.get("formula", self.formula)
             outcome = self.tasks["outcome"]
-            return [Task(n, outcome, self._predictors(outcome, formula), part) for n in levels or []]
+            return [
+                Task(n, outcome, self._predictors(outcome, formula), part) for n in levels or []
+            ]
         found = []
         for name, value in self.tasks.items():
             part = {"kind": value} if isinstance(value, str) else dict(value)
@@ -155,7 +159,8 @@ class Model:
         """A formula as given, or that of the node's measured causes in the graph."""
         if formula is not None:
             return formula
-        causes = sorted(self.dag.causes(node) - self.dag.latent)
+        task_column = {self.tasks["by"]} if self.as_rows else set()
+        causes = sorted(self.dag.causes(node) - self.dag.latent - task_column)
         return " + ".join(map(quoted, causes)) if causes else None
 
     def __str__(self) -> str:
@@ -215,16 +220,29 @@ def _task_faults(tasks: Mapping[str, Any]) -> list[Finding]:
             for key in ("by", "outcome")
             if not isinstance(tasks[key], str)
         ]
-        return wrong + _part(tasks, "tasks")[1]
+        return wrong + _part(tasks, "tasks")[1] + _formula_fault(tasks, "tasks")
+    if "kind" in tasks and ("by" in tasks or "outcome" in tasks):
+        lacking = "outcome" if "by" in tasks else "by"
+        return [
+            Finding("tasks", f'has no "{lacking}".', "Tasks as rows need by, outcome and kind.")
+        ]
     wrong = []
     for name, value in tasks.items():
         where = f"tasks.{name}"
+        if not isinstance(name, str):
+            wrong.append(Finding(where, "is no string.", "Give each column's name as a string."))
+            continue
         if "/" in name:
             wrong.append(Finding(where, 'has a "/" in its name.', "Rename the column."))
         if not isinstance(value, str | Mapping):
             wrong.append(Finding(where, f"is {value!r}.", 'Give a likelihood, such as "gaussian".'))
             continue
         wrong += _part(value, where)[1]
-        if isinstance(value, Mapping) and not isinstance(value.get("formula", ""), str):
-            wrong.append(Finding(f"{where}.formula", f"is {value['formula']!r}.", "Give a string."))
+        wrong += _formula_fault(value, where)
     return wrong
+
+
+def _formula_fault(value: str | Mapping[str, Any], where: str) -> list[Finding]:
+    if isinstance(value, str) or isinstance(value.get("formula", ""), str):
+        return []
+    return [Finding(f"{where}.formula", f"is {value['formula']!r}.", "Give a string.")]

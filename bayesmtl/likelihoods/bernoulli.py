@@ -6,7 +6,7 @@ import jax
 import numpyro.distributions as dist
 from jax.scipy.stats import norm
 
-from bayesmtl.outcomes import Cells, Outcome, locate, unit_weight
+from bayesmtl.outcomes import Cells, Outcome, locate, no_scale
 from bayesmtl.priors import Real
 from bayesmtl.sites import Array
 
@@ -36,4 +36,4 @@ def bernoulli(
         information = jax.numpy.exp(
             2 * norm.logpdf(eta) - norm.logcdf(eta) - norm.logcdf(-eta)
         )
-    return Outcome(distribution, mean, information, "log loss", unit_weight(cells))
+    return Outcome(distribution, mean, information, **no_scale("log loss", cells))

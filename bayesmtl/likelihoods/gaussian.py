@@ -35,4 +35,5 @@ def gaussian(
         information=noise[cells.of] ** -2,
         loss="squared error",
         loss_weight=0.5 * noise**-2,
+        noise=noise,
     )

@@ -8,7 +8,7 @@ import numpyro.distributions as dist
 from jax.scipy.stats import norm
 
 from bayesmtl.axes import axis
-from bayesmtl.outcomes import Cells, Outcome, unit_weight
+from bayesmtl.outcomes import Cells, Outcome, no_scale
 from bayesmtl.priors import Real
 from bayesmtl.sites import Array, ordered, record
 
@@ -26,14 +26,15 @@ def ordinal(
     ``P(y <= grade) = F(cut - eta)``. The cuts take the place of the offset; their prior is on the cuts of
     an average row, independent but for their order. ``levels`` is the number of grades (coded 0, 1, ... or
     1, 2, ...) or their list, lowest first; without it they are read from the table. The mean is that of
-    the grade's place, from 0.
+    the grades' numbers, or of their places from 0 if they are words.
 
     References
     ----------
     McCullagh (1980). Regression models for ordinal data. Journal of the Royal Statistical Society B
         42, 109-142.
     """
-    cuts = axis("cut", cells.grades - 1)
+    count = cells.grades.shape[-1]
+    cuts = axis("threshold", count - 1)
     at = ordered("cut_level", cut, cells.task, cuts)
     record("cut", at + cells.shift[:, None], cells.task, cuts)
     reach = at[cells.of] - eta[:, None]
@@ -48,8 +49,7 @@ def ordinal(
     slope = jnp.diff(jnp.pad(density(reach), edge), axis=1)
     return Outcome(
         distribution=dist.Categorical(probs=probability),
-        mean=probability @ jnp.arange(cells.grades, dtype=eta.dtype),
+        mean=(probability * cells.grades[cells.of]).sum(1),
         information=(slope**2 / probability).sum(1),
-        loss="log loss",
-        loss_weight=unit_weight(cells),
+        **no_scale("log loss", cells),
     )

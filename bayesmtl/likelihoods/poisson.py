@@ -5,7 +5,7 @@ from typing import Literal
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
-from bayesmtl.outcomes import Cells, Outcome, locate, unit_weight
+from bayesmtl.outcomes import Cells, Outcome, locate, no_scale
 from bayesmtl.priors import Real
 from bayesmtl.sites import Array
 
@@ -24,4 +24,4 @@ def poisson(
     McCullagh and Nelder (1989). Generalized linear models, chapter 6. Chapman and Hall.
     """
     rate = jnp.exp(locate(cells, offset) + eta)
-    return Outcome(dist.Poisson(rate), rate, rate, "Poisson deviance / 2", unit_weight(cells))
+    return Outcome(dist.Poisson(rate), rate, rate, **no_scale("half deviance", cells))

@@ -34,10 +34,12 @@ def student_t(
     mean = locate(cells, offset) + eta
     noise = scale("sigma", cells, sigma)
     tail = sample("df", df, cells.task, support="Positive")
+    variance = noise**2 * jnp.where(tail > 2, tail / (tail - 2), jnp.inf)
     return Outcome(
         distribution=dist.StudentT(tail[cells.of], mean, noise[cells.of]),
         mean=mean,
         information=((tail + 1) / (tail + 3) * noise**-2)[cells.of],
         loss="squared error",
-        loss_weight=0.5 * jnp.maximum(tail - 2, 0.0) / (tail * noise**2),
+        loss_weight=0.5 / variance,
+        noise=jnp.sqrt(variance),
     )

@@ -1,0 +1,128 @@
+"""One page that answers: the verdict, the graph, the weights, and whether to trust them."""
+
+import json
+import warnings
+from typing import Any
+
+import jinja2
+import pandas as pd
+import xarray as xr
+
+from bayesmtl.errors import ModelError
+from bayesmtl.page import figures, gallery, graph, sources, tables
+from bayesmtl.page.figures import PROB
+from bayesmtl.page.numbers import joined
+from bayesmtl.page.verdict import convergence, sentences
+from bayesmtl.page.verdict import verdicts as verdicts
+from bayesmtl.reports.diagnostics import diagnostics
+from bayesmtl.reports.weights import weights
+from bayesmtl.spec import Model
+
+SHOWN = 6  # parameters whose mixing is drawn
+KEY = ("share", "scale", "task_correlation", "weight", "sigma")  # of each one, the worst is drawn
+
+
+def report(post: xr.DataTree) -> str:
+    """Everything about a posterior as one HTML page that works without a network.
+
+    Examples
+    --------
+    >>> Path("election.html").write_text(report(post))  # doctest: +SKIP
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", RuntimeWarning
+        )  # of what a task does not have, which is nan
+        weighed, failed = weights(post, prob=PROB), diagnostics(post)
+        mixed = convergence(post)
+        said = sentences(post, weighed, failed, mixed)
+        shown = _worst(mixed)
+        with figures.offscreen():
+            drawn = gallery.pictures(post, failed, list(shown.index))
+        told = _tables(post, weighed, failed, shown)
+    return _template().render(
+        verdicts=said, pictures=drawn, tables=told, percent=round(100 * PROB), **_words(post)
+    )
+
+
+def _template() -> jinja2.Template:
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("bayesmtl", "page"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    ).get_template("page.html.j2")
+
+
+def _worst(mixed: pd.DataFrame) -> pd.DataFrame:
+    """The parameters whose mixing is shown: the worst two, and the worst of each key variable."""
+    names = list(mixed.index)
+    of_key = [next((n for n in names if n.partition("[")[0] == key), None) for key in KEY]
+    picked = dict.fromkeys([*names[:2], *filter(None, of_key), *names])
+    return mixed.loc[list(picked)[:SHOWN]]
+
+
+def _tables(
+    post: xr.DataTree, weighed: pd.DataFrame, failed: pd.DataFrame, shown: pd.DataFrame
+) -> dict[str, Any]:
+    return {
+        "weights": tables.task_weights(weighed),
+        "coefficients": tables.coefficients(post) if "weight" in post.posterior else None,
+        "sharing": tables.sharing(post),
+        "failures": tables.failures(failed),
+        "mixing": tables.convergence(shown),
+        "tasks": tables.tasks(post),
+        "features": tables.features(post),
+    }
+
+
+def _words(post: xr.DataTree) -> dict[str, Any]:
+    """The text of a page."""
+    model = sources.model_of(post)
+    found = json.loads(post.attrs.get("findings", "[]"))
+    seconds = json.loads(post.attrs.get("seconds", "{}"))
+    sizes = post.posterior.sizes
+    return {
+        "name": model.name,
+        "doc": model.doc,
+        "graph": graph.drawn(model),
+        "graph_text": str(model.dag),
+        "findings": {
+            level: [f for f in found if f["level"] == level] for level in ("warning", "note")
+        },
+        "links": _links(post, model),
+        "one_unit": gallery.one_unit(post),
+        "graded": "cut" in post.posterior,
+        "description": str(model),
+        "origin": {
+            "created": post.attrs.get("created_at", ""),
+            "seed": post.attrs.get("seed", ""),
+            "draws": f"{sizes['chain']} chains of {sizes['draw']:,} draws",
+            "time": ", ".join(f"{name} {value:.0f} s" for name, value in seconds.items()),
+            "versions": json.loads(post.attrs.get("versions", "{}")),
+        },
+        "references": sources.references(post),
+    }
+
+
+def _links(post: xr.DataTree, model: Model) -> list[tuple[str, str]]:
+    """What a weight adds to, for each task that says it."""
+    words = {
+        "identity": "the response, in its own units",
+        "logit": "log odds",
+        "probit": "a normal score",
+        "log": "the logarithm of the rate",
+    }
+    tasks = [str(name) for name in post.constant_data.task.values]
+    found: dict[str, list[str]] = {}
+    for name in tasks:
+        try:
+            found.setdefault(sources.link(model, tasks, name), []).append(name)
+        except ModelError:
+            continue
+    return [
+        (words.get(link, link), "every task" if len(names) == len(tasks) else joined(names, most=8))
+        for link, names in found.items()
+        if link
+    ]

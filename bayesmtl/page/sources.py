@@ -1,0 +1,64 @@
+"""What a model is made of, and the works that its parts come from."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+
+import xarray as xr
+
+from bayesmtl import parts
+from bayesmtl.errors import ModelError
+from bayesmtl.spec import Model
+
+
+def model_of(post: xr.DataTree) -> Model:
+    """The model of a posterior, without the place of its table, which may be another by now."""
+    model = Model.read(json.loads(post.attrs["model"]))
+    return replace(model, data={k: v for k, v in model.data.items() if k != "table"})
+
+
+def used(post: xr.DataTree) -> list[tuple[str, str]]:
+    """The role and the name of every part behind a page, each once."""
+    model = model_of(post)
+    kinds = [str(kind) for kind in post.constant_data["likelihood"].values]
+    found = [
+        ("relations", model.relation["kind"]),
+        ("shrinkage", model.shrinkage["kind"]),
+        *(("likelihoods", kind) for kind in kinds),
+        ("engines", model.engine["kind"]),
+        ("reports", "weights"),
+        ("reports", "diagnostics"),
+    ]
+    return list(dict.fromkeys(found))
+
+
+def references(post: xr.DataTree) -> list[tuple[str, str]]:
+    """Every work once, with what refers to it: those of the model file, then those of the parts."""
+    found: dict[str, list[str]] = {}
+    for text, user in _cited(post):
+        found.setdefault(text.replace("``", ""), []).append(user)
+    return [(text, ", ".join(dict.fromkeys(users))) for text, users in found.items()]
+
+
+def link(model: Model, tasks: list[str], name: str) -> str:
+    """The link of a task's linear predictor; empty when its part doesn't say."""
+    for task in model.listed_tasks(tasks):
+        if task.name == name:
+            try:
+                known = parts.settings("likelihoods", task.likelihood)
+            except ModelError:
+                return ""
+            return str(known.get("link", ""))
+    return ""
+
+
+def _cited(post: xr.DataTree) -> Iterator[tuple[str, str]]:
+    for text in model_of(post).references:
+        yield text, "the model file"
+    for role, name in used(post):
+        try:
+            works = parts.manual(role, name).references
+        except ModelError:  # the author's own part isn't at hand
+            continue
+        for text in works:
+            yield text, f"{parts.SINGULAR[role]} {name}"

@@ -1,0 +1,524 @@
+"""Refusals: what a user wrote, and the exact finding."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bayesmtl import tables
+from bayesmtl.checks import check
+from bayesmtl.separation import separators
+from bayesmtl.spec import Model, load
+
+ROWS = 13
+KEYS = {
+    "tasks": {"score": "gaussian", "vote": "bernoulli"},
+    "formula": "age + income",
+    "data": {"units": "unit"},
+}
+BY_GROUP = {"tasks": {"by": "group", "outcome": "score", "kind": "gaussian"}}
+MODELS = sorted((Path(__file__).parent.parent / "models").glob("*.toml"))
+
+
+def table(**changes):
+    """A table without fault, with some columns exchanged."""
+    random = np.random.default_rng(7)
+    whole = pd.DataFrame(
+        {
+            "unit": [f"u{i}" for i in range(1, ROWS + 1)],
+            "age": random.integers(20, 70, ROWS).astype(float),
+            "income": random.normal(size=ROWS).round(2),
+            "score": random.normal(size=ROWS).round(2),
+            "vote": [0, 1, 0, 1, 1, 0, 1, 0, 0, 1, 1, 0, 1],
+            "grade": [1, 2, 3, 1, 2, 3, 3, 2, 1, 2, 1, 3, 2],
+            "group": list("abcabcabcabca"),
+        }
+    )
+    for name, change in changes.items():
+        whole[name] = change(whole[name]) if callable(change) else change
+    return whole
+
+
+def at(row, value):
+    """A change of one cell."""
+
+    def change(column):
+        column = column.astype(object if isinstance(value, str) else float)
+        column.iloc[row - 1] = value
+        return column
+
+    return change
+
+
+def said(model, given=None):
+    return [f"{finding.level} {finding}" for finding in check(model, given)]
+
+
+def test_a_sound_model_and_table_have_no_finding():
+    assert check(Model(**KEYS)) == []
+    assert check(Model(**KEYS), table()) == []
+
+
+MODEL_FAULTS = {
+    "misspelt relation": (
+        {"relation": "partal"},
+        ['error relation: no relation called "partal". Did you mean "partial"?'],
+    ),
+    "misspelt option": (
+        {"shrinkage": {"kind": "normal", "scal": 1}},
+        ['error shrinkage: no option called "scal". Did you mean "scale"?'],
+    ),
+    "option of a wrong type": (
+        {"engine": {"kind": "nuts", "chains": "4"}},
+        ["error engine.chains: is '4'. Give a whole number."],
+    ),
+    "misspelt choice": (
+        {"tasks": {"vote": {"kind": "bernoulli", "link": "logti"}}},
+        ['error tasks.vote.link: no choice called "logti". Did you mean "logit"?'],
+    ),
+    "misspelt likelihood of tasks as rows": (
+        {"tasks": BY_GROUP["tasks"] | {"kind": "gausian"}},
+        ['error tasks: no likelihood called "gausian". Did you mean "gaussian"?'],
+    ),
+    "prior over something else": (
+        {"tasks": {"score": {"kind": "gaussian", "sigma": "normal(0, 1)"}}},
+        [
+            'error tasks.score.sigma: "normal(0, 1)" is a prior over any number, and this is a '
+            "positive number. Use one of half_normal, half_student_t, half_cauchy, exponential, "
+            "gamma, inverse_gamma, lognormal."
+        ],
+    ),
+    "prior of width 0": (
+        {"tasks": {"score": {"kind": "gaussian", "sigma": "half_normal(0)"}}},
+        ['error tasks.score.sigma: "half_normal(0)" has a width of 0. Make it > 0.'],
+    ),
+    "part of a module that is not there": (
+        {"relation": "no.such:thing"},
+        [
+            'error relation: no module called "no.such". Install it, or run where it stands.',
+        ],
+    ),
+    "part that its module does not have": (
+        {"shrinkage": "json:dumpz"},
+        ['error shrinkage: no function called "dumpz". Did you mean "dump"?'],
+    ),
+    "cycle": (
+        {"dag": "age -> score -> age\nincome -> vote"},
+        ["error dag: has a cycle: age -> score -> age. Remove one arrow."],
+    ),
+    "effect as a predictor": (
+        {"dag": "age -> score -> step -> income\nage -> vote"},
+        [
+            'error formula: "income" is an effect of task "score". Drop "income" from the formula '
+            "of that task, or turn an arrow."
+        ],
+    ),
+    "effect in a formula of its own": (
+        {
+            "tasks": {"score": {"kind": "gaussian", "formula": "log(vote)"}, "vote": "bernoulli"},
+            "dag": "age, income -> score -> vote",
+        },
+        [
+            'error tasks.score.formula: "vote" is an effect of task "score". Drop "vote" from the '
+            "formula of that task, or turn an arrow."
+        ],
+    ),
+    "latent predictor": (
+        {"dag": "latent: age\nage, income -> score\nincome -> vote"},
+        [
+            'error formula: "age" is latent, and so not measured. Drop "age" from the formula, or '
+            "from latent."
+        ],
+    ),
+    "latent task": (
+        {"dag": "latent: vote\nage, income -> score\nincome -> vote"},
+        [
+            'error tasks.vote: "vote" is latent, and so not measured. Take "vote" out of latent, '
+            "or out of the tasks."
+        ],
+    ),
+    "no predictors": (
+        {"formula": None, "tasks": {"vote": "bernoulli"}},
+        [
+            "error tasks.vote: has no predictors: no formula, and no measured cause in dag. "
+            'Write a formula, or draw its causes: "cause -> vote".'
+        ],
+    ),
+    "only latent causes": (
+        {"formula": None, "dag": "latent: u\nu -> score\nage -> vote"},
+        [
+            "error tasks.score: has no predictors: no formula, and no measured cause in dag. "
+            'Write a formula, or draw its causes: "cause -> score".'
+        ],
+    ),
+    "no predictors of tasks as rows": (
+        BY_GROUP | {"formula": None},
+        [
+            "error tasks: has no predictors: no formula, and no measured cause in dag. "
+            'Write a formula, or draw its causes: "cause -> score".'
+        ],
+    ),
+    "task and predictor outside the graph": (
+        {"dag": "age -> score"},
+        [
+            'warning formula: "income" is not in the graph. Draw its arrows: nothing can be '
+            "checked of it.",
+            'warning tasks.vote: "vote" is not in the graph. Draw its causes: "cause -> vote".',
+        ],
+    ),
+    "task that predicts itself": (
+        {"formula": "age + score"},
+        [
+            'error formula: task "score" predicts itself. Drop "score" from the formula of that '
+            "task."
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize(("keys", "findings"), MODEL_FAULTS.values(), ids=MODEL_FAULTS)
+def test_faults_of_a_model(keys, findings):
+    assert said(Model(**(KEYS | keys))) == findings
+
+
+def test_errors_come_before_warnings_and_all_are_found():
+    keys = {"relation": "x", "dag": "age -> score -> age", "engine": "nut", "shrinkage": "y"}
+    levels = [finding.level for finding in check(Model(**(KEYS | keys)))]
+    assert levels == ["error"] * 4 + ["warning"] * 2
+
+
+TABLE_FAULTS = {
+    "missing columns": (
+        {
+            "tasks": {"scor": "gaussian", "vote": "bernoulli"},
+            "formula": "agee + income",
+            "data": {"units": "respondent"},
+        },
+        table(),
+        [
+            'error tasks.scor: no column called "scor". Did you mean "score"?',
+            'error data.units: no column called "respondent". '
+            "Known: age, grade, group, income, score, unit, vote.",
+            'error formula: no column called "agee". Did you mean "age"?',
+        ],
+    ),
+    "missing columns of tasks as rows": (
+        {"tasks": {"by": "grup", "outcome": "scor", "kind": "gaussian"}},
+        table(),
+        [
+            'error tasks.by: no column called "grup". Did you mean "group"?',
+            'error tasks.outcome: no column called "scor". Did you mean "score"?',
+        ],
+    ),
+    "node of the graph that is no column": (
+        {"dag": "aeg, age, income -> score\nage, income -> vote"},
+        table(),
+        [
+            'error dag: no column called "aeg". Did you mean "age"? If no table has it, write '
+            '"latent: aeg".'
+        ],
+    ),
+    "two columns of one name": (
+        {},
+        pd.concat([table(), table()[["age"]]], axis=1),
+        ['error table: has 2 columns called "age". Rename all but one.'],
+    ),
+    "no rows": ({}, table().iloc[:0], ["error table: has no rows. Give at least two."]),
+    "one row": (
+        {},
+        table().iloc[:1],
+        [
+            "error tasks.score: has one measured cell. Give at least two.",
+            "error tasks.vote: has one measured cell. Give at least two.",
+        ],
+    ),
+    "no table": (
+        {},
+        [2, 3, 5],
+        ["error table: is a list. Give a pandas DataFrame, as bayesmtl.tables.read does."],
+    ),
+    "words for numbers": (
+        {},
+        table(score=at(3, "high")),
+        [
+            "error tasks.score: has 'high' (unit u3), which is no finite number. Leave a cell "
+            "empty when it was not measured."
+        ],
+    ),
+    "infinite response, after an empty one": (
+        {},
+        table(score=lambda c: at(2, np.nan)(at(4, -np.inf)(c))),
+        [
+            "error tasks.score: has -inf (unit u4), which is no finite number. Leave a cell empty "
+            "when it was not measured.",
+            "note tasks.score: 1 of 13 cells are empty.",
+        ],
+    ),
+    "response outside the support, without units": (
+        {"data": {}},
+        table(vote=at(5, 2)),
+        ["error tasks.vote: has 2 (row 5). The likelihood bernoulli takes 0 and 1."],
+    ),
+    "counts that are none": (
+        {"tasks": {"grade": "poisson", "vote": "bernoulli"}},
+        table(grade=lambda c: at(11, -1)(at(7, 1.5)(c))),
+        [
+            "error tasks.grade: has 1.5, -1 (unit u7, u11). The likelihood poisson takes whole "
+            "numbers from 0."
+        ],
+    ),
+    "grade beyond the levels": (
+        {"tasks": {"score": "gaussian", "grade": {"kind": "ordinal", "levels": 2}}},
+        table(),
+        [
+            "error tasks.grade: has 3 (unit u3, u6, u7, u12) outside its 2 levels. The levels are "
+            "1, 2; mend the table or set levels."
+        ],
+    ),
+    "grades in words": (
+        {"tasks": {"score": "gaussian", "grade": "ordinal"}},
+        table(grade=lambda c: c.map({1: "low", 2: "mid", 3: "high"})),
+        ['error tasks.grade: has grades in words. Give their order: levels = ["low", "high"].'],
+    ),
+    "no measured cell": (
+        {},
+        table(vote=np.nan),
+        ["error tasks.vote: has no measured cell. Drop the task, or look at its column."],
+    ),
+    "equal responses": (
+        {"tasks": {"score": "gaussian", "vote": "bernoulli", "grade": "ordinal"}},
+        table(score=2.5, vote=1, grade=3),
+        [
+            f"error tasks.{name}: has the same response, {value}, in all its 13 cells. Drop the "
+            "task: it has nothing to explain."
+            for name, value in (("score", 2.5), ("vote", 1), ("grade", 3))
+        ],
+    ),
+    "one cell of a task as rows": (
+        BY_GROUP,
+        table(group=list("aaaabbbbbbbbc")),
+        ["error tasks.c: has one measured cell. Give at least two."],
+    ),
+    "slash in the name of a task as rows": (
+        BY_GROUP,
+        table(group=["a/b"] * 6 + ["c"] * 7),
+        ['error tasks.by: "group" has a/b, with a "/" in the name. Rename them.'],
+    ),
+    "empty and infinite predictors": (
+        {},
+        table(age=at(2, np.nan), income=at(3, np.inf)),
+        [
+            "error table.age: is empty where a task was measured: unit u2. Fill it in, or drop "
+            "these rows.",
+            "error table.income: is infinite: unit u3. Mend it, or drop these rows.",
+        ],
+    ),
+    "empty predictor where nothing was measured": (
+        {},
+        table(age=at(2, np.nan), score=at(2, np.nan), vote=at(2, np.nan)),
+        [f"note tasks.{name}: 1 of 13 cells are empty." for name in ("score", "vote")],
+    ),
+    "empty category": (
+        {"formula": "age + group"},
+        table(group=["b", None, *"acabcabcaba"]),
+        [
+            "error table.group: is empty where a task was measured: unit u2. Fill it in, or drop "
+            "these rows."
+        ],
+    ),
+    "logarithm of 0": (
+        {"formula": "log(age) + income"},
+        table(age=at(6, 0)),
+        [
+            'error formula: "log(age)" is no finite number: unit u6. Mend that term, or drop '
+            "these rows."
+        ],
+    ),
+    "a word among numbers": (
+        {},
+        table(age=at(4, "1O")),
+        [
+            "error table.age: holds text among numbers: '1O' (unit u4). Mend it, or write C(age) "
+            "if these are categories."
+        ],
+    ),
+    "numbers as text": (
+        {},
+        table(age=lambda c: c.astype(str)),
+        [
+            "error table.age: holds numbers as text. Mend it, or write C(age) if these are "
+            "categories."
+        ],
+    ),
+    "dates": (
+        {},
+        table(age=pd.date_range("2011-02-03", periods=ROWS)),
+        ["error table.age: holds dates. Make it a number, such as the year."],
+    ),
+    "formula that is none": (
+        {"formula": "age + (income"},
+        table(),
+        [
+            'error formula: can\'t read "age + (income": Could not find matching context marker. '
+            'Write it as "x + z + x:z".'
+        ],
+    ),
+    "misspelt function": (
+        {"formula": "lgo(age) + income"},
+        table(),
+        ['error formula: no function called "lgo". Did you mean "log"?'],
+    ),
+    "constant predictor": (
+        {},
+        table(age=41.0),
+        ['warning formula: "age" is constant over the cells. Its weight is the prior\'s; drop it.'],
+    ),
+    "predictor that is constant for one task": (
+        {},
+        table(
+            age=lambda c: c.where(np.arange(ROWS) < 7, 31.0),
+            vote=lambda c: c.where(np.arange(ROWS) >= 7),
+        ),
+        [
+            'warning tasks.vote: "age" is constant over the cells. Its weight is the prior\'s; '
+            "drop it.",
+            "note tasks.vote: 7 of 13 cells are empty.",
+        ],
+    ),
+    "collinear predictors": (
+        {"formula": "age + grade + income + mix"},
+        table().assign(mix=2 * table().age + 3 * table().income),
+        [
+            'warning formula: "mix" is a linear combination of "age", "income". Drop one of them: '
+            "their weights can't be told apart."
+        ],
+    ),
+    "more predictors than cells": (
+        {"formula": "income + bs(age, 11)"},
+        table().iloc[:11],
+        [
+            "warning formula: has 12 predictors for 11 cells. Only the prior and the other tasks "
+            "hold its weights."
+        ],
+    ),
+    "separated by one predictor": (
+        {},
+        table(vote=(table().age > 40).astype(int)),
+        [
+            'warning tasks.vote: has responses that "age" tells apart. No weight is too large for '
+            "the table: the prior alone holds it."
+        ],
+    ),
+    "separated by two predictors": (
+        {},
+        table(vote=((table().age - 45) / 15 + table().income > 0).astype(int)),
+        [
+            'warning tasks.vote: has responses that "age", "income" tell apart. No weight is too '
+            "large for the table: the prior alone holds it."
+        ],
+    ),
+    "separated grades": (
+        {"tasks": {"score": "gaussian", "grade": "ordinal"}},
+        table(grade=1 + (table().income > -0.3) + (table().income > 0.3)),
+        [
+            'warning tasks.grade: has responses that "income" tells apart. No weight is too large '
+            "for the table: the prior alone holds it."
+        ],
+    ),
+    "units that stand twice": (
+        {},
+        table(unit=["a", "a", *"bcdefghijkb"]),
+        [
+            'error data.units: "unit" has a, b in more than one row. Give each row a unit of its '
+            "own."
+        ],
+    ),
+    "units that stand twice for one task": (
+        BY_GROUP,
+        table(unit=[1, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 5]),
+        [
+            'error data.units: "unit" has 1 (a) in more than one row of the same group. Give each '
+            "row a unit of its own."
+        ],
+    ),
+    "faults that have nothing to do with each other": (
+        {"relation": "partal", "tasks": {"score": "gausian", "vote": "bernoulli"}},
+        table(vote=at(5, 2), age=at(2, np.nan), unit=["a", "a", *"bcdefghijkl"]),
+        [
+            'error relation: no relation called "partal". Did you mean "partial"?',
+            'error tasks.score: no likelihood called "gausian". Did you mean "gaussian"?',
+            'error data.units: "unit" has a in more than one row. Give each row a unit of its own.',
+            "error tasks.vote: has 2 (unit d). The likelihood bernoulli takes 0 and 1.",
+            "error table.age: is empty where a task was measured: unit a. Fill it in, or drop "
+            "these rows.",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize(("keys", "given", "findings"), TABLE_FAULTS.values(), ids=TABLE_FAULTS)
+def test_faults_of_a_table(keys, given, findings):
+    assert said(Model(**(KEYS | keys)), given) == findings
+
+
+def test_a_table_with_an_index_of_its_own_is_named_by_its_rows():
+    given = table(vote=at(5, 2)).set_index(pd.Index(range(100, 100 + ROWS)))
+    assert said(Model(**(KEYS | {"data": {}})), given) == [
+        "error tasks.vote: has 2 (row 5). The likelihood bernoulli takes 0 and 1."
+    ]
+
+
+def test_yes_and_no_may_be_true_and_false():
+    given = table(vote=lambda c: c.astype(bool))
+    assert check(Model(**KEYS), given) == []
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_shipped_models_have_no_errors_and_no_warnings(path):
+    model = load(path)
+    found = check(model, tables.read(model.folder / model.data["table"]))
+    assert [str(finding) for finding in found if finding.level != "note"] == []
+
+
+def test_without_a_table_nothing_heavy_is_imported():
+    code = (
+        "import sys; from bayesmtl.checks import check; from bayesmtl.spec import load; "
+        f"check(load({str(MODELS[0])!r})); print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {"jax", "numpyro", "pandas", "numpy", "formulaic", "arviz", "networkx"}
+    assert not heavy & set(done.stdout.split())
+
+
+def test_a_likelihood_of_the_users_own_that_fails_is_a_finding(tmp_path, monkeypatch):
+    (tmp_path / "broken_part.py").write_text("def broken(eta, cells):\n    return 1 / 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    keys = {"tasks": {"score": "broken_part:broken", "vote": "bernoulli"}}
+    assert said(Model(**(KEYS | keys)), table()) == [
+        "error tasks.score: has a likelihood that fails: ZeroDivisionError: division by zero. "
+        "Mend that part."
+    ]
+
+
+@pytest.mark.parametrize("seed", range(7))
+@pytest.mark.parametrize("grades", [2, 3, 5])
+def test_separation_is_told_from_overlap(seed, grades):
+    random = np.random.default_rng(seed)
+    x = random.normal(size=(53, 3))
+    eta = x @ np.array([1.0, -2.0, 0.0])
+    grade = np.searchsorted(np.quantile(eta, np.arange(1, grades) / grades), eta)
+    assert {0, 1} <= set(separators(x, grade))
+    # the same places with the grades turned round: nothing tells them apart
+    both = np.concatenate([grade, grades - 1 - grade])
+    assert separators(np.vstack([x, x]), both) == []
+
+
+def test_quasi_separation_by_an_indicator_is_found_and_an_unrelated_one_is_not():
+    random = np.random.default_rng(3)
+    rare = (np.arange(47) < 5).astype(float)
+    other = random.integers(0, 2, 47).astype(float)
+    vote = np.where(rare == 1, 1, random.integers(0, 2, 47))
+    assert separators(np.column_stack([other, rare]), vote) == [1]

@@ -1,0 +1,472 @@
+"""The command line: data to stdout, words to stderr, and an exit code that says how it went."""
+
+import errno
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from bayesmtl import cli, parts, progress, store
+from bayesmtl.chains import Progress
+from bayesmtl.errors import Finding, ModelError
+
+VERBS = ["check", "draw", "fit", "report", "weights", "diagnostics", "predict", "parts"]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A current folder of the test's own."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "here"
+
+
+@pytest.fixture
+def fitted(fake, monkeypatch):
+    """Every fit gives the fake posterior; the calls are kept."""
+    calls = []
+
+    def fit(model, table=None, *, seed, watch=None):
+        calls.append((model, table, seed))
+        watch(Progress(chains=2, warmup=10, draws=20, done=[30, 30], divergences=1))
+        return fake
+
+    monkeypatch.setattr("bayesmtl.posterior.fit", fit)
+    return calls
+
+
+@pytest.fixture
+def paged(monkeypatch):
+    """A page of one word and two verdicts."""
+    monkeypatch.setattr("bayesmtl.page.report", lambda post: "<p>pägé</p>")
+    monkeypatch.setattr("bayesmtl.page.verdicts", lambda post: ["Sharing helps.", "All is well."])
+
+
+def frames(monkeypatch, frame: pd.DataFrame) -> None:
+    """Let every table of weights be this one."""
+    monkeypatch.setattr("bayesmtl.reports.weights.weights", lambda post, prob: frame)
+
+
+# --- every verb -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(verb, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main([verb, "--help"])
+    out, err = capsys.readouterr()
+    assert stop.value.code == 0 and not err
+    assert out.startswith(f"usage: bayesmtl {verb}")
+
+
+def test_the_verbs_are_those_that_are_tested(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    assert re.findall(r"^    (\w+)  +\w", capsys.readouterr().out, re.M) == VERBS
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [],
+        ["fly"],
+        ["check"],
+        ["fit"],
+        ["fit", "m.toml", "--seed", "x"],
+        ["fit", "m.toml", "--seed", "-1"],
+        ["weights", "p.zarr.zip", "--prob", "90"],
+        ["weights", "p.zarr.zip", "--prob", "most"],
+        ["weights", "p.zarr.zip", "--format", "xml"],
+        ["weights", "p.zarr.zip", "table.csv"],
+        ["draw", "m.toml", "--out", "m.bmp"],
+        ["predict", "p.zarr.zip"],
+        ["parts", "relation"],
+        ["parts", "relations", "partail"],
+        ["parts", "relations", "no.such:part"],
+        ["parts", "relations", "a:b:c"],
+    ],
+    ids=" ".join,
+)
+def test_misuse_is_2_with_usage_on_stderr(argv, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(argv)
+    out, err = capsys.readouterr()
+    assert stop.value.code == 2 and not out and err.startswith("usage: bayesmtl")
+
+
+def test_module_and_version():
+    run = [sys.executable, "-m", "bayesmtl"]
+    out = subprocess.run([*run, "--version"], capture_output=True, text=True, timeout=5)
+    assert re.fullmatch(r"bayesmtl \d+\.\d+\.\d+\n", out.stdout) and not out.returncode
+    out = subprocess.run([*run, "check", "no.toml"], capture_output=True, text=True)
+    assert out.returncode == 1 and out.stderr.startswith("no.toml: file: can't be read")
+
+
+# --- check ----------------------------------------------------------------------------------------
+
+
+def test_a_sound_model_is_well(ward_file, capsys):
+    assert cli.main(["check", str(ward_file)]) == 0
+    assert capsys.readouterr().out == f"{ward_file}: well\n"
+
+
+def test_findings_are_lines_of_file_key_problem_and_remedy(tmp_path, capsys):
+    bad, good = tmp_path / "bad.toml", tmp_path / "good.toml"
+    bad.write_text('formula = "x"\nrelation = "lowrank"\n[tasks]\na = "gausian"\n')
+    good.write_text('formula = "x"\n[tasks]\na = "gaussian"\n')
+    assert cli.main(["check", str(bad), str(good), str(tmp_path / "no.toml")]) == 1
+    out, err = capsys.readouterr()
+    assert out == f"{good}: well\n"
+    lines = err.splitlines()
+    assert f'{bad}: tasks.a: no likelihood called "gausian". Did you mean "gaussian"?' in lines
+    assert any(line.startswith(f'{bad}: relation: no relation called "lowrank".') for line in lines)
+    assert any(line.startswith(f"{tmp_path / 'no.toml'}: file: can't be read") for line in lines)
+    assert len(lines) == 3
+
+
+def test_warnings_and_notes_say_so_and_are_no_fault(ward_file, monkeypatch, capsys):
+    found = [Finding("dag", "is odd.", "Look.", "warning"), Finding("data", "is big.", "", "note")]
+    monkeypatch.setattr("bayesmtl.checks.check", lambda model, table=None: found)
+    assert cli.main(["check", str(ward_file)]) == 0
+    err = capsys.readouterr().err
+    assert err == f"{ward_file}: dag: warning: is odd. Look.\n{ward_file}: data: note: is big.\n"
+
+
+def test_a_table_is_the_given_one_or_the_models_own_or_none(ward_file, wards, monkeypatch, capsys):
+    seen = []
+    monkeypatch.setattr("bayesmtl.checks.check", lambda model, table=None: seen.append(table) or [])
+    other = ward_file.parent / "other.csv"
+    wards.head(7).to_csv(other, index=False)
+    cli.main(["check", str(ward_file)])
+    cli.main(["check", str(ward_file), "--table", str(other)])
+    cli.main(["check", str(ward_file), "--graph"])
+    assert [None if table is None else len(table) for table in seen] == [31, 7, None]
+
+
+def test_a_given_table_that_can_not_be_read_is_the_one_finding(ward_file, capsys):
+    assert cli.main(["check", str(ward_file), "--table", "no.csv"]) == 1
+    out, err = capsys.readouterr()
+    assert not out and err.startswith("no.csv: table no.csv: can't be read")
+
+
+def test_a_missing_table_is_a_finding_beside_those_of_the_model(ward_file, capsys):
+    (ward_file.parent / "wards.csv").unlink()
+    ward_file.write_text(ward_file.read_text().replace('"poisson"', '"poison"'))
+    assert cli.main(["check", str(ward_file)]) == 1
+    err = capsys.readouterr().err
+    assert "tasks.falls: no likelihood" in err and "table wards.csv: can't be read" in err
+    assert cli.main(["check", "--graph", str(ward_file)]) == 1
+    assert "wards.csv" not in capsys.readouterr().err
+
+
+# --- draw -----------------------------------------------------------------------------------------
+
+
+def test_a_graph_is_printed_as_dot(ward_file, capsys):
+    assert cli.main(["draw", str(ward_file)]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("digraph wards {") and not err
+
+
+@pytest.mark.parametrize(
+    "name, begins", [("g.svg", b"<?xml"), ("g.PNG", b"\x89PNG"), ("g.dot", b"di")]
+)
+def test_a_graph_is_drawn_by_the_name_of_the_file(ward_file, here, name, begins, capsys):
+    assert cli.main(["draw", str(ward_file), "--out", name]) == 0
+    assert (here / name).read_bytes().startswith(begins)
+    assert capsys.readouterr() == ("", "")
+
+
+# --- fit ------------------------------------------------------------------------------------------
+
+
+def test_a_fit_is_saved_here_under_the_models_name(ward_file, here, fitted, capsys):
+    assert cli.main(["fit", str(ward_file), "--seed", "5"]) == 0
+    out, err = capsys.readouterr()
+    (model, table, seed) = fitted[0]
+    assert (model.name, table, seed) == ("wards", None, 5)
+    assert not out and err.splitlines()[-1] == "posterior: wards.zarr.zip"
+    assert err.startswith("wards: done, 40 draws, 1 divergence")
+    assert store.read(here / "wards.zarr.zip").posterior.sizes["task"] == 3
+    assert os.listdir(here) == ["wards.zarr.zip"]
+
+
+def test_a_fit_takes_a_table_from_a_file_or_from_stdin(ward_file, wards, here, fitted, monkeypatch):
+    text = wards.head(11).to_csv(index=False)
+    (here / "t.csv").write_text(text)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    for table in ("t.csv", "-"):
+        assert cli.main(["fit", str(ward_file), table]) == 0
+    assert fitted[0][1].equals(fitted[1][1]) and len(fitted[0][1]) == 11
+    assert fitted[0][2] == 0  # the seed
+
+
+def test_warnings_of_a_fit_are_said(ward_file, here, fitted, fake, capsys):
+    fake.attrs["findings"] = json.dumps([vars(Finding("dag", "is odd.", "Look.", "warning"))])
+    assert cli.main(["fit", str(ward_file)]) == 0
+    assert f"{ward_file}: dag: warning: is odd. Look.\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("out", ["nowhere/p.zarr.zip", "."])
+def test_an_impossible_output_is_told_before_the_fit(ward_file, here, fitted, out, capsys):
+    assert cli.main(["fit", str(ward_file), "--out", out]) == 1
+    assert not fitted
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{ward_file}: --out {out}: ")
+
+
+def test_errors_of_a_fit_are_findings(ward_file, here, monkeypatch, capsys):
+    def fit(*_, **__):
+        raise ModelError(Finding("tasks.stay", "is bad.", "Mend it."), Finding("dag", "is bad."))
+
+    monkeypatch.setattr("bayesmtl.posterior.fit", fit)
+    assert cli.main(["fit", str(ward_file)]) == 1
+    err = capsys.readouterr().err
+    assert err == f"{ward_file}: tasks.stay: is bad. Mend it.\n{ward_file}: dag: is bad.\n"
+    assert not os.listdir(here)
+
+
+def test_an_interrupt_is_130_and_quiet(ward_file, here, monkeypatch, capsys):
+    def fit(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bayesmtl.posterior.fit", fit)
+    assert cli.main(["fit", str(ward_file)]) == 130
+    assert capsys.readouterr() == ("", "") and not os.listdir(here)
+
+
+# --- report ---------------------------------------------------------------------------------------
+
+
+def test_a_report_is_a_page_here_a_table_on_stdout_and_verdicts(
+    ward_file, here, fitted, paged, capsys
+):
+    assert cli.main(["report", str(ward_file), "--format", "csv"]) == 0
+    out, err = capsys.readouterr()
+    assert pd.read_csv(io.StringIO(out))["task"].tolist() == ["stay", "readmit", "falls"]
+    assert err.splitlines()[-3:] == ["Sharing helps.", "All is well.", "page: wards.html"]
+    assert (here / "wards.html").read_text(encoding="utf-8") == "<p>pägé</p>"
+    assert os.listdir(here) == ["wards.html"]
+
+
+def test_a_report_of_a_saved_posterior_is_named_after_its_file(here, fake, paged, capsys):
+    store.save(fake, here / "second.zarr.zip")
+    assert cli.main(["report", "second.zarr.zip"]) == 0
+    assert (here / "second.html").exists()
+    assert cli.main(["report", "second.zarr.zip", "--out", "other.html"]) == 0
+    assert capsys.readouterr().err.endswith("page: other.html\n")
+
+
+@pytest.mark.parametrize("fails", ["write_bytes", "replace"])
+def test_a_failing_write_leaves_what_was_there(here, fake, paged, fails, monkeypatch, capsys):
+    store.save(fake, here / "p.zarr.zip")
+    (here / "p.html").write_text("old")
+
+    def full(path, *_):
+        if fails == "write_bytes":  # half of it arrives
+            with path.open("wb") as file:
+                file.write(b"<p>")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(Path, fails, full)
+    assert cli.main(["report", "p.zarr.zip"]) == 1
+    out, err = capsys.readouterr()
+    assert not out and "No space left on device" in err and "Traceback" not in err
+    assert (here / "p.html").read_text() == "old"
+    assert sorted(os.listdir(here)) == ["p.html", "p.zarr.zip"]
+
+
+def test_a_failing_save_is_a_finding(ward_file, here, fitted, monkeypatch, capsys):
+    def full(post, path):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr("bayesmtl.store.save", full)
+    assert cli.main(["fit", str(ward_file)]) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(f"{ward_file}: ") and "Read-only file system" in last
+
+
+# --- questions ------------------------------------------------------------------------------------
+
+
+def test_weights_of_a_posterior_or_of_a_model(ward_file, here, fake, fitted, capsys):
+    store.save(fake, here / "p.zarr.zip")
+    assert cli.main(["weights", "p.zarr.zip", "--format", "csv"]) == 0
+    saved = capsys.readouterr().out
+    assert not fitted
+    assert cli.main(["weights", str(ward_file), "--format", "csv"]) == 0
+    assert capsys.readouterr().out == saved and len(fitted) == 1
+    assert cli.main(["weights", "p.zarr.zip", "--format", "csv", "--prob", "0.5"]) == 0
+    wide, narrow = (pd.read_csv(io.StringIO(text)) for text in (saved, capsys.readouterr().out))
+    spans = [(frame["share_high"] - frame["share_low"]).sum() for frame in (wide, narrow)]
+    assert spans[0] > spans[1]
+
+
+def test_formats_hold_the_same_rows(here, fake, monkeypatch, capsys):
+    frame = pd.DataFrame(
+        {"kind": ["[red]é", "b"], "n": [2009, 3], "noise": [1.23456789, np.nan]},
+        index=pd.Index(["a", "b"], name="task"),
+    ).assign(noise_low=[1.1, np.nan], noise_high=[12345.6, np.nan])
+    frames(monkeypatch, frame)
+    store.save(fake, here / "p.zarr.zip")
+    texts = {}
+    for format in ("table", "csv", "json"):
+        assert cli.main(["weights", "p.zarr.zip", "--format", format]) == 0
+        texts[format] = capsys.readouterr().out
+    read = pd.read_csv(io.StringIO(texts["csv"]), index_col="task")
+    pd.testing.assert_frame_equal(read, frame)
+    assert json.loads(texts["json"])[0] == {
+        "task": "a",
+        "kind": "[red]é",
+        "n": 2009,
+        "noise": 1.23456789,
+        "noise_low": 1.1,
+        "noise_high": 12345.6,
+    }
+    assert json.loads(texts["json"])[1]["noise"] is None and "é" in texts["json"]
+    lines = [line.split() for line in texts["table"].splitlines()]
+    assert lines[0] == ["task", "kind", "n", "noise"]
+    assert lines[2:] == [["a", "[red]é", "2009", "1.23", "[1.1,", "12346]"], ["b", "b", "3"]]
+
+
+def test_a_wide_table_is_not_cut_in_a_pipe(here, fake, monkeypatch, capsys):
+    frames(monkeypatch, pd.DataFrame({f"column {i}": ["word " * 9] for i in range(23)}))
+    store.save(fake, here / "p.zarr.zip")
+    assert cli.main(["weights", "p.zarr.zip"]) == 0
+    out = capsys.readouterr().out
+    assert len(out.splitlines()) == 3 and out.count("word " * 8 + "word") == 23
+
+
+def test_an_unnamed_index_is_no_column(here, fake, monkeypatch, capsys):
+    frames(monkeypatch, pd.DataFrame({"task": ["a"]}))
+    store.save(fake, here / "p.zarr.zip")
+    cli.main(["weights", "p.zarr.zip", "--format", "csv"])
+    assert capsys.readouterr().out == "task\na\n"
+
+
+def test_diagnostics_say_when_there_is_nothing(here, fake, monkeypatch, capsys):
+    columns = ["where", "problem", "value", "threshold", "remedy"]
+    frame = pd.DataFrame([["fit", "divergences", 3, 0, "Raise it."]], columns=columns)
+    found = [frame, frame.iloc[:0], frame.iloc[:0]]
+    monkeypatch.setattr("bayesmtl.reports.diagnostics.diagnostics", lambda post: found.pop(0))
+    store.save(fake, here / "p.zarr.zip")
+    assert cli.main(["diagnostics", "p.zarr.zip"]) == 0
+    assert "Raise it." in capsys.readouterr().out
+    assert cli.main(["diagnostics", "p.zarr.zip"]) == 0
+    assert capsys.readouterr() == ("", "nothing to report\n")
+    assert cli.main(["diagnostics", "p.zarr.zip", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out) == []  # for programs, no rows are rows too
+
+
+def test_predictions_are_rows(here, fake, wards, monkeypatch, capsys):
+    def predict(post, table, *, prob):
+        return pd.DataFrame({"task": "stay", "row": table["patient"], "mean": prob})
+
+    monkeypatch.setattr("bayesmtl.posterior.predict", predict)
+    store.save(fake, here / "p.zarr.zip")
+    wards.head(3).to_csv("new.csv", index=False)
+    assert cli.main(["predict", "p.zarr.zip", "new.csv", "--prob", "0.5"]) == 0
+    out, err = capsys.readouterr()
+    assert out == "task,row,mean\nstay,p1,0.5\nstay,p2,0.5\nstay,p3,0.5\n" and not err
+    assert cli.main(["predict", "p.zarr.zip", "new.csv", "--prob", "0.5", "--out", "rows.csv"]) == 0
+    assert (here / "rows.csv").read_text() == out and not capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verb", ["report", "weights", "diagnostics", "predict"])
+def test_a_damaged_posterior_is_a_finding(here, wards, verb, capsys):
+    (here / "p.zarr.zip").write_text("no zip")
+    wards.to_csv("t.csv", index=False)
+    assert cli.main([verb, "p.zarr.zip", *(["t.csv"] if verb == "predict" else [])]) == 1
+    out, err = capsys.readouterr()
+    assert not out and err.startswith("p.zarr.zip: ") and len(err.splitlines()) == 1
+
+
+# --- parts ----------------------------------------------------------------------------------------
+
+
+def test_every_part_is_listed_under_its_role(capsys):
+    assert cli.main(["parts"]) == 0
+    text = capsys.readouterr().out
+    for role in parts.ROLES:
+        assert f"{role}: {parts.ROLES[role]}\n" in text
+        assert cli.main(["parts", role]) == 0
+        own = capsys.readouterr().out
+        assert own in text
+        assert re.findall(r"^  (\w+) ", own, re.M) == parts.names(role)
+
+
+def test_a_manual_has_the_docstring_and_every_option(capsys):
+    for role in parts.ROLES:
+        for name in parts.names(role):
+            assert cli.main(["parts", role, name]) == 0
+            text = capsys.readouterr().out
+            manual = parts.manual(role, name)
+            assert text.startswith(name) and manual.doc in text
+            for option in manual.options.values():
+                assert f"\n{option.name} = {json.dumps(option.default)}: " in text
+
+
+# --- the ends of a pipe ---------------------------------------------------------------------------
+
+
+def test_a_reader_that_has_read_enough_is_no_error():
+    run = f"{sys.executable} -m bayesmtl parts | head -1"
+    out = subprocess.run(run, shell=True, capture_output=True, text=True)
+    assert len(out.stdout.splitlines()) == 1 and not out.stderr
+
+
+def test_names_survive_a_terminal_that_knows_ascii_only(tmp_path):
+    model = tmp_path / "längd.toml"
+    model.write_text('formula = "x"\n[tasks]\n"längd" = "gausian"\n', encoding="utf-8")
+    run = [sys.executable, "-m", "bayesmtl", "check", "--graph", str(model)]
+    env = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    out = subprocess.run(run, capture_output=True, text=True, env=env)
+    assert out.returncode == 1 and "tasks.l\\xe4ngd" in out.stderr and "Traceback" not in out.stderr
+
+
+# --- progress -------------------------------------------------------------------------------------
+
+
+def run_of(done: int, stopped: bool = False) -> Progress:
+    """A run of two chains, 10 and 20 iterations each, that has come so far."""
+    return Progress(2, 10, 20, [done, done], divergences=0, stopped=stopped)
+
+
+@pytest.mark.parametrize(
+    "done, stopped, words",
+    [
+        (5, False, "warm-up, 0 of 40 draws, 0 divergences"),
+        (15, False, "sampling, 10 of 40 draws, 0 divergences"),
+        (30, False, "done, 40 draws, 0 divergences"),
+        (15, True, "stopped, 10 of 40 draws, 0 divergences"),
+    ],
+)
+def test_progress_says_where_a_run_stands(done, stopped, words):
+    assert progress.words(run_of(done, stopped)) == words
+
+
+def test_a_terminal_sees_a_bar_and_a_file_only_the_end():
+    texts = {}
+    for terminal in (True, False):
+        console = Console(file=io.StringIO(), force_terminal=terminal, width=100, highlight=False)
+        with progress.shown("wards", console) as watch:
+            watch(run_of(15))
+            watch(run_of(30))
+        texts[terminal] = console.file.getvalue()
+    assert "━" in texts[True] and "done, 40 draws" in texts[True]
+    assert texts[False] == "wards: done, 40 draws, 0 divergences, 0 s\n"
+
+
+def test_a_bar_goes_when_a_fit_fails():
+    console = Console(file=io.StringIO(), force_terminal=False)
+    with pytest.raises(ModelError), progress.shown("wards", console):
+        raise ModelError(Finding("dag", "is bad."))
+    assert not console.file.getvalue()
