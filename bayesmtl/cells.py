@@ -8,14 +8,12 @@ import numpy as np
 import pandas as pd
 import scipy.linalg
 
-from bayesmtl import parts
-from bayesmtl.design import response
+from bayesmtl import formulas, parts
 from bayesmtl.errors import Finding, ModelError, listed
+from bayesmtl.responses import response
 from bayesmtl.separation import separators
 from bayesmtl.spec import Model, Task
 from bayesmtl.tables import named
-from bayesmtl.tables import strange as strange_values
-
 
 _BINARY = ("logit", "probit")  # the links of a probability
 
@@ -42,7 +40,7 @@ def faults(
         yield from _counts(model, task, table, len(column))
         if len(column) == 0 or parts.faults("likelihoods", task.likelihood, ""):
             continue
-        if strange := strange_values(column):
+        if strange := formulas.strange(column):
             yield Finding(f"tasks.{task.name}", strange.problem, strange.remedy)
             continue
         try:
@@ -59,9 +57,7 @@ def faults(
             yield Finding(f"tasks.{task.name}", problem, "Name each once.")
         if len(y) > 1 and (y == y[0]).all():
             problem = f"has the same response, {column.iloc[0]}, in all its {len(y)} cells."
-            yield Finding(
-                f"tasks.{task.name}", problem, "Drop the task: it has nothing to explain."
-            )
+            yield Finding(f"tasks.{task.name}", problem, "Drop the task: it has nothing to explain.")
         if not grades:
             alike.setdefault(repr(task.likelihood), []).append((task, pd.Series(y, column.index)))
     for members in alike.values():
@@ -148,9 +144,7 @@ def predictor_faults(predictors: Predictors) -> Iterator[Finding]:
     size = np.sqrt((spread**2).sum(axis=0))
     varies = size > 1e-10 * np.sqrt(len(x))
     for name in names[~varies]:
-        yield _predictor(
-            f'"{name}" is constant over the cells.', "Its weight is the prior's; drop it."
-        )
+        yield _predictor(f'"{name}" is constant over the cells.', "Its weight is the prior's; drop it.")
     x, names = spread[:, varies] / size[varies], names[varies]
     if len(names) >= len(x):
         problem = f"has {len(names)} predictors for {len(x)} cells."
@@ -160,9 +154,7 @@ def predictor_faults(predictors: Predictors) -> Iterator[Finding]:
         problem = f'"{name}" is a linear combination of {listed(others)}.'
         yield _predictor(problem, "Drop one of them: their weights can't be told apart.")
     if by := _separators(predictors.task, predictors.column[finite], x):
-        problem = (
-            f"has responses that {_joined(names[by])} {'tells' if len(by) == 1 else 'tell'} apart."
-        )
+        problem = f"has responses that {_joined(names[by])} {'tells' if len(by) == 1 else 'tell'} apart."
         yield _predictor(problem, "No weight is too large for the table: the prior alone holds it.")
 
 
@@ -172,6 +164,8 @@ def _joined(names: pd.Index) -> str:
 
 def _separators(task: Task, column: pd.Series, x: np.ndarray) -> list[int]:
     """The predictors that separate the grades of a graded response, or its noes from its yeses."""
+    if formulas.strange(column):
+        return []
     try:
         y, grades = response(task, column)
     except (ModelError, TypeError, ValueError, OverflowError):

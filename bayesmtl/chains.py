@@ -105,10 +105,7 @@ def run(
     least = min(len(k["diverging"]) for k in kept) if kept else 0
     if least < 2:
         raise ModelError(Finding("fit", "was stopped in the warm-up.", "Nothing was drawn yet."))
-    every = {
-        name: np.stack([chain[name][:least] for chain in kept])
-        for name in FIELDS
-    }
+    every = {name: np.stack([chain[name][:least] for chain in kept]) for name in FIELDS}
     unconstrained = jax.tree.map(
         lambda *leaves: np.stack([leaf[:least] for leaf in leaves]), *(k["z"] for k in kept)
     )
@@ -122,6 +119,11 @@ def run(
         seconds={"compile": compiled - start, "sample": done - compiled},
         complete=not progress.stopped,
     )
+
+
+def _first(kept: Any, count: int) -> dict[str, Any]:
+    """The first draws of a piece, as arrays that do not hold on to its room."""
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[:count].copy(), kept)
 
 
 def _piece(kernel: MCMCKernel) -> Callable[..., Any]:
@@ -159,7 +161,7 @@ def _threads(
             count = min(count, border - here)  # no piece runs across the end of the warm-up
             began = time.perf_counter()
             state, out = piece(state, data, np.int32(count))
-            out = jax.tree.map(lambda leaf: np.asarray(leaf)[:count].copy(), out)
+            out = _first(out, count)
             took = time.perf_counter() - began
             if here >= progress.warmup:
                 kept.append(out)
@@ -183,6 +185,4 @@ def _threads(
         pieces = [future.result() for future in futures]
     if not all(pieces):
         return []
-    return [
-        jax.tree.map(lambda *leaves: np.concatenate(leaves), *of_chain) for of_chain in pieces
-    ]
+    return [jax.tree.map(lambda *leaves: np.concatenate(leaves), *of_chain) for of_chain in pieces]

@@ -87,12 +87,13 @@ def _report(args: argparse.Namespace) -> int:
 
     out = _room(args.out or Path(f"{_stem(args.file)}.html"))
     post = _posterior(args)
-    from bayesmtl.page import report, verdicts
+    from bayesmtl.page import answers, report, verdicts
     from bayesmtl.reports.weights import weights
 
-    _write(out, report(post).encode())
+    known = answers(post)
+    _write(out, report(post, known).encode())
     print(printed.rows(weights(post, prob=args.prob), args.format), end="")
-    print(*verdicts(post), f"page: {args.out or out.name}", sep="\n", file=sys.stderr)
+    print(*verdicts(post, known), f"page: {args.out or out.name}", sep="\n", file=sys.stderr)
     return 0
 
 

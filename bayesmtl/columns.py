@@ -126,7 +126,7 @@ def _column(
     name: str, table: pd.DataFrame, needed: np.ndarray, units: str | None, plain: bool
 ) -> Iterator[Finding]:
     column, where = table[name], f"table.{name}"
-    if strange := tables.strange(column):
+    if strange := formulas.strange(column):
         yield strange
         return
     if empty := tables.named(table, column.isna() & needed, units):
@@ -149,9 +149,7 @@ def _column(
         yield Finding(where, problem, "It makes no predictor; drop it.", "warning")
 
 
-def _encoded(
-    group: _Group, table: pd.DataFrame, spoilt: set[str], units: str | None
-) -> Iterator[Finding]:
+def _encoded(group: _Group, table: pd.DataFrame, spoilt: set[str], units: str | None) -> Iterator[Finding]:
     """What is wrong with the columns that a formula makes."""
     try:
         needed = formulas.columns(group.formula, group.where)

@@ -144,9 +144,7 @@ def _plain(text: str) -> tuple[str, dict[str, str]]:
 def _statements(text: str) -> list[str]:
     """The statements of a graph, rid of comments and of the dress of dagitty and DOT."""
     text = re.sub(r"(#|//).*", "", text)
-    dressed = re.fullmatch(
-        r"\s*(?:strict\s+)?(?:dag|digraph)\b[^{]*\{(.*)\}[\s;]*", text, re.S | re.I
-    )
+    dressed = re.fullmatch(r"\s*(?:strict\s+)?(?:dag|digraph)\b[^{]*\{(.*)\}[\s;]*", text, re.S | re.I)
     if not dressed:
         return [line.strip() for line in text.splitlines() if line.strip()]
     statements = []

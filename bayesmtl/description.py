@@ -17,18 +17,16 @@ LONGEST = 32  # of a name
 Row = Sequence[str]
 
 
-def describe(model: Model) -> str:
+def describe(model: Model, design: Design | None = None) -> str:
     """Say what a model is: its tasks, its parts, and its priors.
 
     When the table that the model file names can be read, its cells are counted and the priors
     stand in the units of its columns; otherwise ``centre`` and ``unit`` are the mean and the
     standard deviation of a task's response.
     """
-    design = _design(model)
+    design = design or _design(model)
     # without a table, one task stands for all the tasks that are rows
-    every = model.listed_tasks(
-        list(design.task.labels) if design else [f"each {model.tasks.get('by')}"]
-    )
+    every = model.listed_tasks(list(design.task.labels) if design else [f"each {model.tasks.get('by')}"])
     tasks = every if len(every) <= MOST else every[:FEW]
     more = [f"  and {len(every) - len(tasks)} more tasks"] if len(every) > len(tasks) else []
     sections = [
@@ -124,9 +122,7 @@ def _shared_lines(model: Model) -> list[str]:
 
 def _weight_lines(tasks: list[Task], design: Design) -> list[str]:
     """What a scale of 1 means: the prior sd of each weight, in units of the response."""
-    head = (
-        "Prior sd of a weight whose scale is 1: of the linear predictor per unit of the predictor"
-    )
+    head = "Prior sd of a weight whose scale is 1: of the linear predictor per unit of the predictor"
     rows: list[Row] = [["", *map(_name, design.feature.labels)]]
     for task, uses in zip(tasks, design.uses, strict=False):
         unit = design.unit(task.name)[1]

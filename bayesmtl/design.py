@@ -1,75 +1,17 @@
 """Tables as arrays: one cell for each measured pair of a row and a task."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bayesmtl import formulas, tables
+from bayesmtl import formulas
 from bayesmtl.axes import Axis
-from bayesmtl.errors import Finding, ModelError, listed
+from bayesmtl.errors import Finding, ModelError
 from bayesmtl.formulas import Encoding
-from bayesmtl.parts import Part, settings
+from bayesmtl.responses import Family, Response, families, response, scale
 from bayesmtl.spec import Model, Task
-
-
-@dataclass(frozen=True)
-class Family:
-    """Tasks that share a likelihood, as one vector of cells.
-
-    Parameters
-    ----------
-    name
-        The likelihood's name, with a number when several families have it.
-    likelihood
-        The part.
-    task
-        The member tasks.
-    of, row, y
-        Each cell's member, row of the table and response; [cell].
-    centre, unit
-        Mean and standard deviation of each member's response, on the scale of its linear predictor
-        (1 where the link is not the identity); [member].
-    grades
-        Each member's grades, lowest first; empty for a response without grades.
-    """
-
-    name: str
-    likelihood: Part
-    task: Axis
-    of: np.ndarray
-    row: np.ndarray
-    y: np.ndarray
-    centre: np.ndarray
-    unit: np.ndarray
-    grades: tuple[tuple[Any, ...], ...]
-
-    @property
-    def values(self) -> np.ndarray:
-        """The grades as numbers: their own, or their place from 0 if they are words; [member, grade]."""
-        return np.array([_numbers(grades) for grades in self.grades], float)
-
-    @property
-    def responses(self) -> np.ndarray:
-        """Each cell's response in the user's numbers; [cell]."""
-        return self.in_numbers(self.y)
-
-    def in_numbers(self, y: np.ndarray) -> np.ndarray:
-        """Responses as the user's numbers, where the program has places of grades; [..., cell]."""
-        return self.values[self.of, y.astype(int)] if self.values.size else y
-
-
-@dataclass(frozen=True)
-class Response:
-    """One task's cells: their rows and values, its grades, and its centre and unit."""
-
-    row: np.ndarray
-    y: np.ndarray
-    grades: tuple[Any, ...]
-    centre: float
-    unit: float
 
 
 @dataclass(frozen=True)
@@ -119,9 +61,7 @@ class Design:
     @property
     def cells(self) -> dict[str, int]:
         """How many cells each task has."""
-        counts = {
-            name: int((f.of == i).sum()) for f in self.families for i, name in enumerate(f.task.labels)
-        }
+        counts = {name: int((f.of == i).sum()) for f in self.families for i, name in enumerate(f.task.labels)}
         return {name: counts[name] for name in self.task.labels}
 
     def unit(self, task: str) -> tuple[float, float]:
@@ -146,45 +86,6 @@ def measured(model: Model, task: Task, table: pd.DataFrame) -> np.ndarray:
         by = table[model.tasks["by"]]
         cell = cell & (by.astype(str) == task.name).to_numpy() & by.notna().to_numpy()
     return cell
-
-
-def response(task: Task, column: pd.Series) -> tuple[np.ndarray, tuple[Any, ...]]:
-    """A task's measured responses as numbers, and its grades if it has them; [cell].
-
-    Raises
-    ------
-    ModelError
-        When a value is not a number, or not one of the grades.
-    """
-    where = f"tasks.{task.name}"
-    options = settings("likelihoods", task.likelihood)
-    if "levels" in options:
-        grades = _grades(options["levels"], column, where)
-        codes = {grade: i for i, grade in enumerate(grades)}
-        bad = ~column.isin(grades)
-        if bad.any():
-            raise ModelError(
-                Finding(
-                    where,
-                    f"has {listed(map(repr, column[bad].unique().tolist()), 4)} "
-                    f"({tables.named(column.to_frame(), bad)}) "
-                    f"outside its {len(grades)} levels.",
-                    f"The levels are {listed(map(repr, grades), 10)}; mend the table or set levels.",
-                )
-            )
-        return column.map(codes).to_numpy(int), tuple(grades)
-    numbers = pd.to_numeric(column, errors="coerce").astype(float)
-    bad = ~np.isfinite(numbers)
-    if bad.any():
-        raise ModelError(
-            Finding(
-                where,
-                f"has {listed(column[bad].map(repr).unique(), 4)} "
-                f"({tables.named(column.to_frame(), bad)}), which is no finite number.",
-                "Leave a cell empty when it was not measured.",
-            )
-        )
-    return numbers.to_numpy(), ()
 
 
 def encode(model: Model, table: pd.DataFrame) -> Design:
@@ -259,65 +160,5 @@ def _responses(tasks: list[Task], table: pd.DataFrame, rows: np.ndarray) -> list
     found = []
     for task, own in zip(tasks, rows, strict=True):
         y, grades = response(task, table.loc[own, task.column])
-        found.append(Response(np.flatnonzero(own), y, grades, *_scale(task.likelihood, y)))
+        found.append(Response(np.flatnonzero(own), y, grades, *scale(task.likelihood, y)))
     return found
-
-
-def families(tasks: list[Task], responses: list[Response]) -> tuple[Family, ...]:
-    """Tasks with the same likelihood, options and number of grades, as one family."""
-    groups: dict[str, list[int]] = {}
-    for i, (task, given) in enumerate(zip(tasks, responses, strict=True)):
-        alike = repr((sorted(task.likelihood.items(), key=str), len(given.grades)))
-        groups.setdefault(alike, []).append(i)
-    found: list[Family] = []
-    for members in groups.values():
-        part = tasks[members[0]].likelihood
-        kind = part["kind"].rpartition(":")[2]
-        same = sum(f.likelihood["kind"] == part["kind"] for f in found)
-        own = [responses[i] for i in members]
-        found.append(
-            Family(
-                name=f"{kind}{same + 1}" if same else kind,
-                likelihood=part,
-                task=Axis("task", tuple(tasks[i].name for i in members)),
-                of=np.concatenate([np.full(len(r.y), m) for m, r in enumerate(own)]),
-                row=np.concatenate([r.row for r in own]),
-                y=np.concatenate([r.y for r in own]),
-                centre=np.array([r.centre for r in own]),
-                unit=np.array([r.unit for r in own]),
-                grades=tuple(r.grades for r in own),
-            )
-        )
-    return tuple(found)
-
-
-def _scale(part: Mapping[str, Any], y: np.ndarray) -> tuple[float, float]:
-    """Centre and unit of a response on the scale of its linear predictor."""
-    link = settings("likelihoods", part).get("link")
-    if link == "identity":
-        return float(y.mean()), float(y.std(ddof=1)) or 1.0
-    if link == "log":
-        return float(np.log(max(y.mean(), 0.5 / len(y)))), 1.0
-    return 0.0, 1.0
-
-
-def _numbers(grades: tuple[Any, ...]) -> list[float]:
-    numeric = all(isinstance(g, int | float) and not isinstance(g, bool) for g in grades)
-    return [float(g) for g in grades] if numeric else [float(i) for i in range(len(grades))]
-
-
-def _grades(levels: int | list[Any], column: pd.Series, where: str) -> list[Any]:
-    """The values of a graded response, lowest first."""
-    if isinstance(levels, list | tuple):
-        return list(levels)
-    if hasattr(column, "cat"):
-        return column.cat.categories.tolist()
-    values = sorted(column.unique().tolist())
-    if not pd.api.types.is_numeric_dtype(column):
-        raise ModelError(
-            Finding(where, "has grades in words.", 'Give their order: levels = ["low", "high"].')
-        )
-    if not levels:
-        return values
-    first = 0 if not values or values[0] <= 0 or values[-1] < levels else 1
-    return list(range(first, first + levels))

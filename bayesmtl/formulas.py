@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bayesmtl.errors import Finding, ModelError, listed, unknown
 from bayesmtl.terms import columns, expressions, plain_names, quoted, restored
 
-__all__ = ["Encoding", "apply", "columns", "learn", "quoted"]
+__all__ = ["Encoding", "apply", "columns", "learn", "levels", "quoted", "strange"]
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,8 +64,6 @@ def learn(formula: str, table: "pd.DataFrame", where: str) -> tuple[Encoding, "p
     ModelError
         When a column is missing, or the formula can't be encoded.
     """
-    from bayesmtl.tables import strange
-
     needed = columns(formula, where)
     if wrong := [unknown("table", "column", n, map(str, table)) for n in needed if n not in table]:
         raise ModelError(*wrong)
@@ -74,9 +72,9 @@ def learn(formula: str, table: "pd.DataFrame", where: str) -> tuple[Encoding, "p
     categories = {n: levels(table[n]) for n in needed if not _numeric(table[n])}
     state: dict[str, Any] = {}
     for expression in expressions(formula, where):
-        learnt, levels = _learnt(expression, table, categories, where)
+        learnt, graded = _learnt(expression, table, categories, where)
         state |= learnt
-        categories |= levels
+        categories |= graded
     encoding = Encoding(formula, (), state, categories)
     made = _encoded(encoding, table, where)
     return replace(encoding, features=tuple(made.columns)), made
@@ -104,9 +102,7 @@ def apply(encoding: Encoding, table: "pd.DataFrame", where: str) -> "pd.DataFram
             )
     for name in needed:
         if name in table and name not in encoding.categories and not _numeric(table[name]):
-            wrong.append(
-                Finding(f"table.{name}", "holds text, and held numbers at the fit.", "Mend it.")
-            )
+            wrong.append(Finding(f"table.{name}", "holds text, and held numbers at the fit.", "Mend it."))
     if wrong:
         raise ModelError(*wrong)
     return _encoded(encoding, table, where)
@@ -120,13 +116,29 @@ def _learnt(
     if not complete.any():
         problem = f'"{expression[1:-1]}" has no complete row.'
         raise ModelError(Finding(where, problem, "Measure its columns, or drop it."))
-    spec = _matrix(Encoding(expression, (), {}, categories), table[complete], where).model_spec
+    spec = _matrix(Encoding(expression, (), {}, categories), table[complete], where)[1]
     levels = {
         term: _plain(state["categories"])
         for term, (_, state) in spec.encoder_state.items()
         if state.get("categories")
     }
     return _plain(spec.transform_state), levels
+
+
+def strange(column: "pd.Series") -> Finding | None:
+    """Why a column holds neither numbers nor categories that can be written down."""
+    where = f"table.{column.name}"
+    if column.dtype.kind in "mM":
+        return Finding(where, "holds dates or times.", "Make it a number, such as the year.")
+    if column.dtype.kind == "c":
+        return Finding(where, "holds complex numbers.", "Give two columns of numbers.")
+    values = column.cat.categories if hasattr(column, "cat") else column.dropna()
+    if values.dtype.kind in "biuf":
+        return None
+    odd = {type(value).__name__ for value in values if not isinstance(value, str | int | float)}
+    if not odd:
+        return None
+    return Finding(where, f"holds {listed(sorted(odd))} values.", "Make them text or numbers.")
 
 
 def levels(column: "pd.Series") -> list[Any]:
@@ -161,10 +173,8 @@ def _encoded(encoding: Encoding, table: "pd.DataFrame", where: str) -> "pd.DataF
     """The columns of an encoding; a row without a category is missing, not of the first level."""
     import numpy as np
 
-    matrix = _matrix(encoding, table, where)
-    spec = matrix.model_spec
+    made, spec = _matrix(encoding, table, where)
     plain = {name: alias for alias, name in plain_names(encoding.formula)[1].items()}
-    made = matrix.copy()
     for name in _known_levels(encoding):
         if name in table and (missing := table[name].isna().to_numpy()).any():
             made.iloc[missing, spec.variable_indices[plain.get(name, name)]] = np.nan
@@ -172,8 +182,8 @@ def _encoded(encoding: Encoding, table: "pd.DataFrame", where: str) -> "pd.DataF
     return made.set_axis(restored(made.columns, encoding.formula), axis=1)
 
 
-def _matrix(encoding: Encoding, table: "pd.DataFrame", where: str) -> Any:
-    """What formulaic makes of the columns that a formula needs, under plain names."""
+def _matrix(encoding: Encoding, table: "pd.DataFrame", where: str) -> tuple["pd.DataFrame", Any]:
+    """What formulaic makes of the columns that a formula needs, under plain names, and its spec."""
     import numpy as np
     import pandas as pd
     from formulaic import Formula, ModelSpec
@@ -204,7 +214,8 @@ def _matrix(encoding: Encoding, table: "pd.DataFrame", where: str) -> Any:
         with np.errstate(all="ignore"), warnings.catch_warnings():
             # an empty category is no news: the row is marked as missing
             warnings.filterwarnings("ignore", _EMPTY, DataMismatchWarning)
-            return spec.get_model_matrix(given).astype(float)
+            matrix = spec.get_model_matrix(given)
+            return matrix.astype(float), matrix.model_spec
     except Exception as error:  # an expression of the user's may fail in any way
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise ModelError(

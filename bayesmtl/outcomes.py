@@ -69,9 +69,7 @@ def locate(cells: Cells, offset: Real) -> Array:
     The prior is on ``level``, the linear predictor of an average row, as in brms; ``offset`` is the
     formula's: the linear predictor where all predictors are 0.
     """
-    level = sample(
-        "level", offset, cells.task, support="Real", centre=cells.centre, unit=cells.unit
-    )
+    level = sample("level", offset, cells.task, support="Real", centre=cells.centre, unit=cells.unit)
     record("offset", level - cells.shift, cells.task)
     return level[cells.of]
 

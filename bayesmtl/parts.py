@@ -19,6 +19,10 @@ from bayesmtl.errors import Finding, ModelError, unknown
 
 Part = Mapping[str, Any]  # {"kind": name, **options}
 
+# What a signature calls an option that is a number of something, or a probability.
+type Count = int
+type Chance = float
+
 ROLES = {
     "relations": "how tasks share weights",
     "shrinkage": "how large the weights of a feature are",
@@ -61,9 +65,7 @@ class Manual:
         """The works the part comes from."""
         _, _, section = self.doc.partition("References\n----------\n")
         section = re.split(r"\n\n\w[\w ]*\n-{3,}\n", section)[0]
-        return [
-            " ".join(entry.split()) for entry in re.split(r"\n(?=\S)", section) if entry.strip()
-        ]
+        return [" ".join(entry.split()) for entry in re.split(r"\n(?=\S)", section) if entry.strip()]
 
 
 def names(role: str) -> list[str]:
@@ -171,6 +173,12 @@ def _misfit(value: Any, kind: str, where: str) -> list[Finding]:
     if kind.startswith("Literal["):
         known = ast.literal_eval(f"[{kind.removeprefix('Literal[').removesuffix(']')}]")
         return [] if value in known else [unknown(where, "choice", str(value), known)]
+    if kind == "Chance":
+        sound = isinstance(value, int | float) and 0 < value < 1
+        return [] if sound else [Finding(where, f"is {value!r}.", "Give a number between 0 and 1.")]
+    if kind == "Count":
+        sound = isinstance(value, int) and not isinstance(value, bool) and value > 0
+        return [] if sound else [Finding(where, f"is {value!r}.", "Give a whole number from 1.")]
     types, words = {
         "int": ((int,), "a whole number"),
         "float": ((int, float), "a number"),

@@ -3,8 +3,8 @@
 Weights under a scale that is itself unknown are hard to sample: drawn as ``scale * z`` they tie ``z`` to the
 scale when the data are strong, drawn directly they make a funnel when the data are weak. Given the scales,
 though, weights with a normal prior and a nearly normal likelihood have a known mean and variance. The program
-draws them from there on, ``mean(scale) + sd(scale) * z``, with the exact density: ``z`` is near standard normal
-in both cases, and there is no centring to choose.
+draws them from there on, ``mean(scale) + sd(scale) * z``, with the exact density: ``z`` is near standard
+normal in both cases, and there is no centring to choose.
 """
 
 from collections.abc import Mapping

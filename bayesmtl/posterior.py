@@ -13,12 +13,13 @@ from bayesmtl import formulas, tables, trees
 from bayesmtl.axes import Axis
 from bayesmtl.chains import Progress, Watch
 from bayesmtl.checks import check
-from bayesmtl.design import Design, Response, encode, families
+from bayesmtl.design import Design, encode
 from bayesmtl.errors import Finding, ModelError, refuse, unknown
 from bayesmtl.formulas import Encoding
 from bayesmtl.parts import bind
 from bayesmtl.pilot import pilot
 from bayesmtl.program import anatomy, build, replay
+from bayesmtl.responses import Response, families
 from bayesmtl.spec import Model
 
 
@@ -133,18 +134,14 @@ def renew(post: xr.DataTree, table: pd.DataFrame) -> Design:
         mean=constant["mean"].values,
         sd=constant["sd"].values,
         uses=constant["uses"].values,
-        families=families(
-            model.listed_tasks(list(task.labels)), _responses(post, task, rows)
-        ),
+        families=families(model.listed_tasks(list(task.labels)), _responses(post, task, rows)),
         encodings=encodings,
         units=(table[units] if units in table else pd.Series(range(1, len(table) + 1))).to_numpy(),
         empty=np.zeros(len(task), int),
     )
 
 
-def _encoded(
-    encodings: tuple[Encoding, ...], feature: Axis, table: pd.DataFrame
-) -> np.ndarray:
+def _encoded(encodings: tuple[Encoding, ...], feature: Axis, table: pd.DataFrame) -> np.ndarray:
     made: dict[str, Any] = {}
     wrong: list[Finding] = []
     for encoding in encodings:
@@ -158,9 +155,7 @@ def _encoded(
     for k, bad in enumerate(~np.isfinite(x).T):
         if bad.any():
             rows = tables.named(table, pd.Series(bad))
-            wrong.append(
-                Finding(f"table.{feature.labels[k]}", f"is no finite number ({rows}).", "Fill it.")
-            )
+            wrong.append(Finding(f"table.{feature.labels[k]}", f"is no finite number ({rows}).", "Fill it."))
     if wrong:
         raise ModelError(*wrong)
     return x
@@ -207,8 +202,7 @@ def _predicted(post: xr.DataTree, design: Design) -> Any:
             sites, key = given
             outcomes = replay(program, data, sites, key, observed=False)[2]
             return {
-                n: (o.mean, o.distribution.sample(jax.random.fold_in(key, 1)))
-                for n, o in outcomes.items()
+                n: (o.mean, o.distribution.sample(jax.random.fold_in(key, 1))) for n, o in outcomes.items()
             }
 
         out = jax.jit(lambda given: jax.lax.map(one, given, batch_size=50))((draws, keys))

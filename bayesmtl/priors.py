@@ -131,16 +131,13 @@ def read(text: str | float, where: str = "prior", support: str = "Real") -> Prio
         raise ModelError(
             Finding(
                 where,
-                f'"{text}" is a prior over {SUPPORTS[FAMILIES[family][0]]}, '
-                f"and this is {SUPPORTS[support]}.",
+                f'"{text}" is a prior over {SUPPORTS[FAMILIES[family][0]]}, and this is {SUPPORTS[support]}.',
                 f"Use one of {', '.join(known)}.",
             )
         )
     wanted = FAMILIES[family][1]
     if len(call.args) != len(wanted):
-        raise ModelError(
-            Finding(where, f'"{text}" has {len(call.args)} arguments.', f"Give {len(wanted)}.")
-        )
+        raise ModelError(Finding(where, f'"{text}" has {len(call.args)} arguments.', f"Give {len(wanted)}."))
     prior = Prior(family, tuple(map(ast.unparse, call.args)))
     if wrong := _improper(prior, where):
         raise ModelError(wrong)
@@ -154,9 +151,7 @@ def _improper(prior: Prior, where: str) -> Finding | None:
     except (ArithmeticError, ValueError, TypeError):
         numbers = [None]
     if not all(isinstance(number, float) and isfinite(number) for number in numbers):
-        return Finding(
-            where, f'can\'t read the prior "{prior}".', 'Use numbers, "centre" and "unit".'
-        )
+        return Finding(where, f'can\'t read the prior "{prior}".', 'Use numbers, "centre" and "unit".')
     if prior.family == "uniform":
         if not 0 <= numbers[0] < numbers[1] <= 1:
             return Finding(where, f'"{prior}" has wrong ends.', "Give 0 <= lower < upper <= 1.")
@@ -166,9 +161,7 @@ def _improper(prior: Prior, where: str) -> Finding | None:
         if role in ("width", "rate") and number <= 0:
             return Finding(where, f'"{prior}" has a width of {argument}.', "Make it > 0.")
         if role == "number" and number <= 0:
-            return Finding(
-                where, f'"{prior}" has {argument} for a positive number.', "Make it > 0."
-            )
+            return Finding(where, f'"{prior}" has {argument} for a positive number.', "Make it > 0.")
     return None
 
 

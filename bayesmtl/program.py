@@ -67,8 +67,8 @@ def build(design: Design) -> Program:
 def weights(loading: Array, scale: Array, pilot: Mapping[str, Any] | None) -> Array:
     """Standard weights under a relation's loading matrix and a shrinkage's scales; [task, feature].
 
-    They are ``scale * loading @ v`` with ``v [factor, feature]`` standard normal. With a pilot, ``v`` is drawn
-    by way of its conditional distribution given loading and scale, were the likelihood normal there.
+    They are ``scale * loading @ v`` with ``v [factor, feature]`` standard normal. With a pilot, ``v`` is
+    drawn by way of its conditional distribution given loading and scale, were the likelihood normal there.
     """
     tasks, features = loading.shape[-2], len(scale)
     if not features:

@@ -50,9 +50,7 @@ def record(name: str, value: Array, *axes: Axis) -> Array:
     return apply_stack(message | {"cond_indep_stack": []})["value"]
 
 
-def sample(
-    name: str, prior: Real, *axes: Axis, support: str, centre: Any = 0.0, unit: Any = 1.0
-) -> Array:
+def sample(name: str, prior: Real, *axes: Axis, support: str, centre: Any = 0.0, unit: Any = 1.0) -> Array:
     """A parameter under a prior that the user can set, in the user's units; its shape is ``axes``.
 
     The sampler sees ``(value - centre) / unit``, which is of order one whatever the units.

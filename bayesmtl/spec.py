@@ -122,9 +122,7 @@ class Model:
         known = [f.name for f in fields(cls) if f.name != "folder"]
         wrong = [unknown("model", "key", key, known) for key in table if key not in known]
         if "tasks" not in table:
-            wrong.append(
-                Finding("tasks", "is missing.", 'Add "[tasks]", one line for each outcome.')
-            )
+            wrong.append(Finding("tasks", "is missing.", 'Add "[tasks]", one line for each outcome.'))
         settings = {key: value for key, value in table.items() if key in known}
         try:
             model = cls(**{"tasks": {"": "gaussian"}, **settings}, folder=folder)
@@ -145,9 +143,7 @@ class Model:
             part = {k: v for k, v in self.tasks.items() if k not in ("by", "outcome", "formula")}
             formula = self.tasks.get("formula", self.formula)
             outcome = self.tasks["outcome"]
-            return [
-                Task(n, outcome, self._predictors(outcome, formula), part) for n in levels or []
-            ]
+            return [Task(n, outcome, self._predictors(outcome, formula), part) for n in levels or []]
         found = []
         for name, value in self.tasks.items():
             part = {"kind": value} if isinstance(value, str) else dict(value)
@@ -223,9 +219,7 @@ def _task_faults(tasks: Mapping[str, Any]) -> list[Finding]:
         return wrong + _part(tasks, "tasks")[1] + _formula_fault(tasks, "tasks")
     if "kind" in tasks and ("by" in tasks or "outcome" in tasks):
         lacking = "outcome" if "by" in tasks else "by"
-        return [
-            Finding("tasks", f'has no "{lacking}".', "Tasks as rows need by, outcome and kind.")
-        ]
+        return [Finding("tasks", f'has no "{lacking}".', "Tasks as rows need by, outcome and kind.")]
     wrong = []
     for name, value in tasks.items():
         where = f"tasks.{name}"

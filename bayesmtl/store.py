@@ -5,6 +5,7 @@ import tempfile
 import warnings
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
@@ -60,7 +61,9 @@ def read(path: str | Path) -> xr.DataTree:
                 raise zipfile.BadZipFile
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            tree = xr.open_datatree(ZipStore(path, mode="r"), engine="zarr", consolidated=False).load()
+            store: Any = ZipStore(path, mode="r")  # which xarray takes and its hints don't name
+            tree = xr.open_datatree(store, engine="zarr", consolidated=False).load()
+            store.close()
     except OSError as error:
         raise ModelError(
             Finding(where, f"can't be read: {error.strerror or error}.", "Look at the path.")
@@ -72,7 +75,5 @@ def read(path: str | Path) -> xr.DataTree:
     if not {"model", "encodings", "format"} <= set(tree.attrs):
         raise ModelError(Finding(where, "was not written by bayesmtl.", again))
     if tree.attrs["format"] > FORMAT:
-        raise ModelError(
-            Finding(where, f"has format {tree.attrs['format']}.", "Install a newer bayesmtl.")
-        )
+        raise ModelError(Finding(where, f"has format {tree.attrs['format']}.", "Install a newer bayesmtl."))
     return tree

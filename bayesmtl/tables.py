@@ -56,9 +56,7 @@ def _header(file: TextIO, separator: str) -> list[str]:
         raise pd.errors.EmptyDataError
     for line in lines:
         if len(line) not in (0, len(header)):
-            raise ValueError(
-                f"line {lines.line_num} has {len(line)} cells for {len(header)} columns."
-            )
+            raise ValueError(f"line {lines.line_num} has {len(line)} cells for {len(header)} columns.")
     return [name.strip() for name in header]
 
 
@@ -79,22 +77,6 @@ def faults(table: pd.DataFrame) -> list[Finding]:
     if len(table) == 0:
         found.append(Finding("table", "has no rows.", "Give at least two."))
     return found
-
-
-def strange(column: pd.Series) -> Finding | None:
-    """Why a column holds neither numbers nor categories that can be written down."""
-    where = f"table.{column.name}"
-    if column.dtype.kind in "mM":
-        return Finding(where, "holds dates or times.", "Make it a number, such as the year.")
-    if column.dtype.kind == "c":
-        return Finding(where, "holds complex numbers.", "Give two columns of numbers.")
-    values = column.cat.categories if hasattr(column, "cat") else column.dropna()
-    if values.dtype.kind in "biuf":
-        return None
-    odd = {type(value).__name__ for value in values if not isinstance(value, str | int | float)}
-    if not odd:
-        return None
-    return Finding(where, f"holds {listed(sorted(odd))} values.", "Make them text or numbers.")
 
 
 def named(table: pd.DataFrame, wrong: pd.Series, units: str | None = None) -> str:

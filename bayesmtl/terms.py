@@ -40,14 +40,10 @@ def columns(formula: str, where: str = "formula") -> list[str]:
             found, functions = _used(ast.parse(factor.expr.strip(), mode="eval"))
             needed |= found
             called |= functions
-    wrong = [
-        unknown(where, "function", name, _functions()) for name in sorted(called - _functions())
-    ]
+    wrong = [unknown(where, "function", name, _functions()) for name in sorted(called - _functions())]
     needed = {names.get(name, name) for name in needed}
     if "Intercept" in needed:
-        wrong.append(
-            Finding(where, 'names a column "Intercept", as the offset is called.', "Rename it.")
-        )
+        wrong.append(Finding(where, 'names a column "Intercept", as the offset is called.', "Rename it."))
     if wrong:
         raise ModelError(*wrong)
     return sorted(needed)
@@ -57,9 +53,7 @@ def expressions(formula: str, where: str) -> list[str]:
     """The parts of a formula that are computed, as formulae of their own."""
     plain, names = plain_names(formula)
     found = dict.fromkeys(
-        factor.expr
-        for factor in _factors(formula, plain, where)
-        if factor.eval_method.value == "python"
+        factor.expr for factor in _factors(formula, plain, where) if factor.eval_method.value == "python"
     )
     return [f"{{{_requoted(expression, names)}}}" for expression in found]
 
@@ -137,9 +131,7 @@ def _used(tree: ast.AST) -> tuple[set[str], set[str]]:
     names = {
         n.id
         for n in nodes
-        if isinstance(n, ast.Name)
-        and n not in called
-        and not (n in owners and n.id in ("np", "contr"))
+        if isinstance(n, ast.Name) and n not in called and not (n in owners and n.id in ("np", "contr"))
     }
     return names, {n.id for n in called}
 
@@ -148,9 +140,7 @@ def _functions() -> set[str]:
     from formulaic.transforms import TRANSFORMS
 
     # Q hides its column in a string, and the values of lag and hashed are not those of one row
-    return {name for name in TRANSFORMS if name not in ("np", "contr", "Q", "lag", "hashed")} | {
-        "abs"
-    }
+    return {name for name in TRANSFORMS if name not in ("np", "contr", "Q", "lag", "hashed")} | {"abs"}
 
 
 def mentioned(formula: str) -> list[str]:

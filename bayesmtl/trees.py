@@ -14,6 +14,7 @@ import xarray as xr
 
 from bayesmtl.axes import Axis
 from bayesmtl.chains import Run
+from bayesmtl.description import describe
 from bayesmtl.design import Design
 from bayesmtl.errors import Finding
 from bayesmtl.program import Program, anatomy, replay
@@ -21,9 +22,7 @@ from bayesmtl.program import Program, anatomy, replay
 LARGEST = 20_000_000  # pointwise values that are kept; a larger posterior leaves them out
 
 
-def grow(
-    design: Design, program: Program, data: Mapping[str, Any], run: Run, seed: int
-) -> xr.DataTree:
+def grow(design: Design, program: Program, data: Mapping[str, Any], run: Run, seed: int) -> xr.DataTree:
     """A finished run as a tree.
 
     Returns
@@ -55,18 +54,15 @@ def grow(
         groups["posterior_predictive"] = xr.Dataset(_cellwise(design, drawn))
     for name in ("posterior", "sample_stats", "log_prior", "log_likelihood", "posterior_predictive"):
         if name in groups:
-            groups[name] = groups[name].assign_coords(
-                chain=np.arange(shape[0]), draw=np.arange(shape[1])
-            )
+            groups[name] = groups[name].assign_coords(chain=np.arange(shape[0]), draw=np.arange(shape[1]))
     return xr.DataTree.from_dict(groups)
 
 
-def stamp(
-    tree: xr.DataTree, design: Design, run: Run, seed: int, findings: list[Finding]
-) -> xr.DataTree:
+def stamp(tree: xr.DataTree, design: Design, run: Run, seed: int, findings: list[Finding]) -> xr.DataTree:
     """Write on a tree where it comes from; ``predict`` needs nothing else."""
     tree.attrs = {
         "model": design.model.to_json(),
+        "description": describe(design.model, design),
         "encodings": json.dumps([str(e) for e in design.encodings]),
         "grades": json.dumps(
             {
@@ -81,9 +77,7 @@ def stamp(
         "complete": int(run.complete),
         "seconds": json.dumps({k: round(v, 2) for k, v in run.seconds.items()}),
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": json.dumps(
-            {p: version(p) for p in ("bayesmtl", "numpyro", "jax", "arviz", "numpy")}
-        ),
+        "versions": json.dumps({p: version(p) for p in ("bayesmtl", "numpyro", "jax", "arviz", "numpy")}),
     }
     return tree
 
@@ -103,7 +97,9 @@ def parameters(tree: xr.DataTree) -> xr.DataArray:
                 names.append(f"{name}[{', '.join(label)}]" if label else str(name))
                 values.append(value)
     return xr.DataArray(
-        np.array(values), dims=["parameter", "chain", "draw"], coords={"parameter": names}
+        np.array(values).reshape(len(names), *(tree.posterior.sizes[d] for d in ("chain", "draw"))),
+        dims=["parameter", "chain", "draw"],
+        coords={"parameter": names, "chain": tree.posterior.chain, "draw": tree.posterior.draw},
     )
 
 

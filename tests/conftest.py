@@ -1,6 +1,5 @@
 """What the tests share: one small table, its models, and a posterior that nobody had to fit."""
 
-import json
 import os
 from pathlib import Path
 
@@ -8,8 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-
-from bayesmtl.spec import Model
+from fakes import fake_posterior
 
 ROOT = Path(__file__).parents[1]
 ROWS, CHAINS, DRAWS = 31, 2, 37  # distinct primes: a transposed axis can't hide
@@ -56,9 +54,7 @@ def wards() -> pd.DataFrame:
             "patient": [f"p{i + 1}" for i in range(ROWS)],
             "age": age.round(1),
             "bmi": bmi.round(1),
-            "stay": (5.0 + 0.1 * (age - 60) + 0.2 * (bmi - 26) + draw.normal(0, 1.5, ROWS)).round(
-                2
-            ),
+            "stay": (5.0 + 0.1 * (age - 60) + 0.2 * (bmi - 26) + draw.normal(0, 1.5, ROWS)).round(2),
             "readmit": draw.binomial(1, 1 / (1 + np.exp(-(age - 60) / 12))).astype(float),
             "falls": draw.poisson(np.exp(0.02 * (age - 60))).astype(float),
         }
@@ -78,47 +74,5 @@ def ward_file(tmp_path: Path, wards: pd.DataFrame) -> Path:
 
 @pytest.fixture
 def fake() -> xr.DataTree:
-    """A posterior of the wards as ``fit`` would leave it, of numbers and not of draws."""
-    draw = np.random.default_rng(11)
-    task, feature = ["stay", "readmit", "falls"], ["age", "bmi"]
-    free = np.array([True, False, False])
-
-    def cloud(place: object, *sizes: int) -> np.ndarray:
-        return np.asarray(place) + 0.1 * draw.normal(size=(CHAINS, DRAWS, *sizes))
-
-    sigma = np.where(free, np.abs(cloud(1.5, 3)), np.nan)
-    of_task = ("chain", "draw", "task")
-    posterior = xr.Dataset(
-        {
-            "weight": ((*of_task, "feature"), cloud(0.0, 3, 2)),
-            "offset": (of_task, cloud(1.0, 3)),
-            "sigma": (of_task, sigma),
-            "noise": (of_task, sigma),
-            "information": (of_task, np.abs(cloud(0.5, 3))),
-            "loss_weight": (of_task, np.where(free, 0.5 * sigma**-2, 1.0)),
-        },
-        coords={"task": task, "feature": feature, "chain": range(CHAINS), "draw": range(DRAWS)},
-    )
-    constant = xr.Dataset(
-        {
-            "centre": ("task", [5.0, 0.0, 0.0]),
-            "unit": ("task", [1.5, 1.0, 1.0]),
-            "cells": ("task", [29, 28, 26]),
-            "empty": ("task", [2, 3, 5]),
-            "likelihood": ("task", ["gaussian", "bernoulli", "poisson"]),
-            "loss": ("task", ["squared error", "log loss", "half deviance"]),
-            "mean": ("feature", [60.0, 26.0]),
-            "sd": ("feature", [12.0, 4.0]),
-            "uses": (("task", "feature"), [[True, True], [True, True], [True, False]]),
-        },
-        coords={"task": task, "feature": feature},
-    )
-    tree = xr.DataTree.from_dict({"posterior": posterior, "constant_data": constant})
-    model = Model(tasks=dict(zip(task, ["gaussian", "bernoulli", "poisson"], strict=True)))
-    tree.attrs = {
-        "model": model.to_json(),
-        "seed": 1,
-        "encodings": "[]",
-        "findings": json.dumps([]),
-    }
-    return tree
+    """A posterior as ``fit`` would leave it, of numbers and not of draws."""
+    return fake_posterior(tasks=("stay", "mood", "readmit"))

@@ -38,9 +38,7 @@ def fake_posterior(seed: int = 0, tasks: tuple[str, str, str] = TASKS) -> xr.Dat
         for name, values in {"sample_stats": stats, "log_prior": prior}.items()
     }
     constant = _constant(tasks, x, cells["observed_data"])
-    tree = xr.DataTree.from_dict(
-        {"posterior": posterior, **by_draw, **cells, "constant_data": constant}
-    )
+    tree = xr.DataTree.from_dict({"posterior": posterior, **by_draw, **cells, "constant_data": constant})
     tree.attrs = _attrs(seed, tasks)
     return tree
 
@@ -102,9 +100,7 @@ def _cells(
         dim = f"{name}.patient"
         coords = {dim: units[rows]}
         observed = observed.assign({name: xr.DataArray(y, coords, [dim])})
-        likely = likely.assign(
-            {name: xr.DataArray(log_prob, lead | coords, ["chain", "draw", dim])}
-        )
+        likely = likely.assign({name: xr.DataArray(log_prob, lead | coords, ["chain", "draw", dim])})
         drawn = drawn.assign({name: xr.DataArray(new, lead | coords, ["chain", "draw", dim])})
     return {"observed_data": observed, "log_likelihood": likely, "posterior_predictive": drawn}
 

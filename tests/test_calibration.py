@@ -92,7 +92,12 @@ def test_posteriors_are_calibrated(relation, shrinkage):
         def fit(key, y):
             cells = {n: c | {"y": y[f"{n}.y"]} for n, c in data["cells"].items()}
             given = data | {"cells": cells, "pilot": wrong}
-            run = MCMC(NUTS(program, target_accept_prob=0.9), num_warmup=WARMUP, num_samples=DRAWS, progress_bar=False)
+            run = MCMC(
+                NUTS(program, target_accept_prob=0.9),
+                num_warmup=WARMUP,
+                num_samples=DRAWS,
+                progress_bar=False,
+            )
             run.run(key, given)
             return {n: v[::THIN] for n, v in run.get_samples().items() if not n.endswith(STANDARD)}
 
@@ -112,5 +117,7 @@ def test_posteriors_are_calibrated(relation, shrinkage):
     varies = flat.std(0) > 0  # the diagonal of a correlation matrix does not
     jitter = np.random.default_rng(4).uniform(size=flat.shape)
     p = kstest((flat + jitter) / (DRAWS / THIN + 1), "uniform", axis=0).pvalue
-    wrong = {n: float(v) for n, v, free in zip(names, p, varies, strict=True) if free and v < ALARM / varies.sum()}
+    wrong = {
+        n: float(v) for n, v, free in zip(names, p, varies, strict=True) if free and v < ALARM / varies.sum()
+    }
     assert varies.sum() > 20 and not wrong

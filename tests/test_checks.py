@@ -128,10 +128,7 @@ MODEL_FAULTS = {
     ),
     "latent predictor": (
         {"dag": "latent: age\nage, income -> score\nincome -> vote"},
-        [
-            'error formula: "age" is latent, and so not measured. Drop "age" from the formula, or '
-            "from latent."
-        ],
+        ['error formula: "age" is latent, and so not measured. Drop "age" from the formula, or from latent.'],
     ),
     "latent task": (
         {"dag": "latent: vote\nage, income -> score\nincome -> vote"},
@@ -164,17 +161,13 @@ MODEL_FAULTS = {
     "task and predictor outside the graph": (
         {"dag": "age -> score"},
         [
-            'warning formula: "income" is not in the graph. Draw its arrows: nothing can be '
-            "checked of it.",
+            'warning formula: "income" is not in the graph. Draw its arrows: nothing can be checked of it.',
             'warning tasks.vote: "vote" is not in the graph. Draw its causes: "cause -> vote".',
         ],
     ),
     "task that predicts itself": (
         {"formula": "age + score"},
-        [
-            'error formula: task "score" predicts itself. Drop "score" from the formula of that '
-            "task."
-        ],
+        ['error formula: task "score" predicts itself. Drop "score" from the formula of that task.'],
     ),
 }
 
@@ -216,10 +209,7 @@ TABLE_FAULTS = {
     "node of the graph that is no column": (
         {"dag": "aeg, age, income -> score\nage, income -> vote"},
         table(),
-        [
-            'error dag: no column called "aeg". Did you mean "age"? If no table has it, write '
-            '"latent: aeg".'
-        ],
+        ['error dag: no column called "aeg". Did you mean "age"? If no table has it, write "latent: aeg".'],
     ),
     "two columns of one name": (
         {},
@@ -265,10 +255,7 @@ TABLE_FAULTS = {
     "counts that are none": (
         {"tasks": {"grade": "poisson", "vote": "bernoulli"}},
         table(grade=lambda c: at(11, -1)(at(7, 1.5)(c))),
-        [
-            "error tasks.grade: has 1.5, -1 (unit u7, u11). The likelihood poisson takes whole "
-            "numbers from 0."
-        ],
+        ["error tasks.grade: has 1.5, -1 (unit u7, u11). The likelihood poisson takes whole numbers from 0."],
     ),
     "grade beyond the levels": (
         {"tasks": {"score": "gaussian", "grade": {"kind": "ordinal", "levels": 2}}},
@@ -311,8 +298,7 @@ TABLE_FAULTS = {
         {},
         table(age=at(2, np.nan), income=at(3, np.inf)),
         [
-            "error table.age: is empty where a task was measured: unit u2. Fill it in, or drop "
-            "these rows.",
+            "error table.age: is empty where a task was measured: unit u2. Fill it in, or drop these rows.",
             "error table.income: is infinite: unit u3. Mend it, or drop these rows.",
         ],
     ),
@@ -324,18 +310,12 @@ TABLE_FAULTS = {
     "empty category": (
         {"formula": "age + group"},
         table(group=["b", None, *"acabcabcaba"]),
-        [
-            "error table.group: is empty where a task was measured: unit u2. Fill it in, or drop "
-            "these rows."
-        ],
+        ["error table.group: is empty where a task was measured: unit u2. Fill it in, or drop these rows."],
     ),
     "logarithm of 0": (
         {"formula": "log(age) + income"},
         table(age=at(6, 0)),
-        [
-            'error formula: "log(age)" is no finite number: unit u6. Mend that term, or drop '
-            "these rows."
-        ],
+        ['error formula: "log(age)" is no finite number: unit u6. Mend that term, or drop these rows.'],
     ),
     "a word among numbers": (
         {},
@@ -348,15 +328,53 @@ TABLE_FAULTS = {
     "numbers as text": (
         {},
         table(age=lambda c: c.astype(str)),
-        [
-            "error table.age: holds numbers as text. Mend it, or write C(age) if these are "
-            "categories."
-        ],
+        ["error table.age: holds numbers as text. Mend it, or write C(age) if these are categories."],
     ),
     "dates": (
         {},
         table(age=pd.date_range("2011-02-03", periods=ROWS)),
-        ["error table.age: holds dates. Make it a number, such as the year."],
+        ["error table.age: holds dates or times. Make it a number, such as the year."],
+    ),
+    "neither numbers nor categories": (
+        {},
+        table(age=pd.cut(table().age, 3), score=table().score * 1j),
+        [
+            "error tasks.score: holds complex numbers. Give two columns of numbers.",
+            "error table.age: holds Interval values. Make them text or numbers.",
+        ],
+    ),
+    "one category": (
+        {"formula": "age + group"},
+        table(group="a"),
+        ["warning table.group: is 'a' in every row. It makes no predictor; drop it."],
+    ),
+    "rows without a unit": (
+        {},
+        table(unit=at(3, "")).replace({"unit": {"": None}}),
+        ['error data.units: "unit" is empty in row 3. Name every row.'],
+    ),
+    "rows without a task": (
+        BY_GROUP,
+        table(group=[None, *"abcabcabcabc"]),
+        ['note tasks.by: "group" is empty in 1 of 13 rows, which belong to no task.'],
+    ),
+    "no row with a task": (
+        BY_GROUP,
+        table(group=None),
+        ['error tasks.by: "group" is empty in 13 of 13 rows, which belong to no task.'],
+    ),
+    "levels that are no levels": (
+        {"tasks": {"score": "gaussian", "grade": {"kind": "ordinal", "levels": [1, 2, 3, 3]}}},
+        table(),
+        ["error tasks.grade: has the levels 1, 2, 3, 3, some of them twice. Name each once."],
+    ),
+    "a term that can't be computed": (
+        {"formula": "age + {1 / 0}"},
+        table(),
+        [
+            'error formula: can\'t encode "{1 / 0}": Unable to evaluate factor `1 / 0`. '
+            "[ZeroDivisionError: division by zero] Mend that term."
+        ],
     ),
     "formula that is none": (
         {"formula": "age + (income"},
@@ -383,8 +401,7 @@ TABLE_FAULTS = {
             vote=lambda c: c.where(np.arange(ROWS) >= 7),
         ),
         [
-            'warning tasks.vote: "age" is constant over the cells. Its weight is the prior\'s; '
-            "drop it.",
+            'warning tasks.vote: "age" is constant over the cells. Its weight is the prior\'s; drop it.',
             "note tasks.vote: 7 of 13 cells are empty.",
         ],
     ),
@@ -431,10 +448,7 @@ TABLE_FAULTS = {
     "units that stand twice": (
         {},
         table(unit=["a", "a", *"bcdefghijkb"]),
-        [
-            'error data.units: "unit" has a, b in more than one row. Give each row a unit of its '
-            "own."
-        ],
+        ['error data.units: "unit" has a, b in more than one row. Give each row a unit of its own.'],
     ),
     "units that stand twice for one task": (
         BY_GROUP,
@@ -452,8 +466,7 @@ TABLE_FAULTS = {
             'error tasks.score: no likelihood called "gausian". Did you mean "gaussian"?',
             'error data.units: "unit" has a in more than one row. Give each row a unit of its own.',
             "error tasks.vote: has 2 (unit d). The likelihood bernoulli takes 0 and 1.",
-            "error table.age: is empty where a task was measured: unit a. Fill it in, or drop "
-            "these rows.",
+            "error table.age: is empty where a task was measured: unit a. Fill it in, or drop these rows.",
         ],
     ),
 }
@@ -498,8 +511,7 @@ def test_a_likelihood_of_the_users_own_that_fails_is_a_finding(tmp_path, monkeyp
     monkeypatch.syspath_prepend(tmp_path)
     keys = {"tasks": {"score": "broken_part:broken", "vote": "bernoulli"}}
     assert said(Model(**(KEYS | keys)), table()) == [
-        "error tasks.score: has a likelihood that fails: ZeroDivisionError: division by zero. "
-        "Mend that part."
+        "error tasks.score: has a likelihood that fails: ZeroDivisionError: division by zero. Mend that part."
     ]
 
 

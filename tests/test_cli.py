@@ -46,8 +46,9 @@ def fitted(fake, monkeypatch):
 @pytest.fixture
 def paged(monkeypatch):
     """A page of one word and two verdicts."""
-    monkeypatch.setattr("bayesmtl.page.report", lambda post: "<p>pägé</p>")
-    monkeypatch.setattr("bayesmtl.page.verdicts", lambda post: ["Sharing helps.", "All is well."])
+    monkeypatch.setattr("bayesmtl.page.report", lambda post, known: "<p>pägé</p>")
+    monkeypatch.setattr("bayesmtl.page.answers", lambda post: None)
+    monkeypatch.setattr("bayesmtl.page.verdicts", lambda post, known: ["Sharing helps.", "All is well."])
 
 
 def frames(monkeypatch, frame: pd.DataFrame) -> None:
@@ -176,9 +177,7 @@ def test_a_graph_is_printed_as_dot(ward_file, capsys):
     assert out.startswith("digraph wards {") and not err
 
 
-@pytest.mark.parametrize(
-    "name, begins", [("g.svg", b"<?xml"), ("g.PNG", b"\x89PNG"), ("g.dot", b"di")]
-)
+@pytest.mark.parametrize("name, begins", [("g.svg", b"<?xml"), ("g.PNG", b"\x89PNG"), ("g.dot", b"di")])
 def test_a_graph_is_drawn_by_the_name_of_the_file(ward_file, here, name, begins, capsys):
     assert cli.main(["draw", str(ward_file), "--out", name]) == 0
     assert (here / name).read_bytes().startswith(begins)
@@ -246,12 +245,10 @@ def test_an_interrupt_is_130_and_quiet(ward_file, here, monkeypatch, capsys):
 # --- report ---------------------------------------------------------------------------------------
 
 
-def test_a_report_is_a_page_here_a_table_on_stdout_and_verdicts(
-    ward_file, here, fitted, paged, capsys
-):
+def test_a_report_is_a_page_here_a_table_on_stdout_and_verdicts(ward_file, here, fitted, paged, capsys):
     assert cli.main(["report", str(ward_file), "--format", "csv"]) == 0
     out, err = capsys.readouterr()
-    assert pd.read_csv(io.StringIO(out))["task"].tolist() == ["stay", "readmit", "falls"]
+    assert pd.read_csv(io.StringIO(out))["task"].tolist() == ["stay", "mood", "readmit"]
     assert err.splitlines()[-3:] == ["Sharing helps.", "All is well.", "page: wards.html"]
     assert (here / "wards.html").read_text(encoding="utf-8") == "<p>pägé</p>"
     assert os.listdir(here) == ["wards.html"]

@@ -34,9 +34,7 @@ def test_weights_are_told_per_unit_of_the_predictor(ward_file, wards):
     (line,) = [x for x in str(load(ward_file)).split("Prior sd")[1].splitlines() if "stay" in x]
     told = [float(word) for word in line.split()[1:]]
     served = wards[wards[["stay", "readmit", "falls"]].notna().any(axis=1)]
-    assert told == pytest.approx(
-        [wards["stay"].std() / served[x].std() for x in ("age", "bmi")], rel=1e-3
-    )
+    assert told == pytest.approx([wards["stay"].std() / served[x].std() for x in ("age", "bmi")], rel=1e-3)
     (falls,) = [x for x in str(load(ward_file)).split("Prior sd")[1].splitlines() if "falls" in x]
     assert len(falls.split()) == 2  # a weight that a task does not have is blank
 

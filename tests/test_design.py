@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bayesmtl import parts
-from bayesmtl.design import encode, response
+from bayesmtl.design import encode
 from bayesmtl.errors import ModelError
+from bayesmtl.responses import response
 from bayesmtl.spec import Model, Task
 
 ROWS = 19
@@ -91,9 +92,7 @@ def test_the_units_of_a_predictor_change_nothing_within(place, unit):
     other = encode(model, table().assign(x=lambda t: place + unit * t.x))
     for part in ("mean", "sd"):
         assert getattr(one, part).shape == (4,)
-    np.testing.assert_allclose(
-        (other.x - other.mean) / other.sd, (one.x - one.mean) / one.sd, atol=1e-7
-    )
+    np.testing.assert_allclose((other.x - other.mean) / other.sd, (one.x - one.mean) / one.sd, atol=1e-7)
     np.testing.assert_allclose(other.sd[0], unit * one.sd[0])
 
 
@@ -144,14 +143,10 @@ def test_a_predictor_may_be_empty_where_no_cell_needs_it():
 
 def test_rows_and_columns_encode_to_the_same_cells():
     wide = table()[["x", "z", "score", "other"]].assign(unit=[f"u{i}" for i in range(ROWS)])
-    long = wide.melt(["unit", "x", "z"], var_name="task", value_name="y").sample(
-        frac=1.0, random_state=3
-    )
+    long = wide.melt(["unit", "x", "z"], var_name="task", value_name="y").sample(frac=1.0, random_state=3)
     units = {"units": "unit"}
     columns = Model(tasks={"score": "gaussian", "other": "gaussian"}, formula="x + z", data=units)
-    rows = Model(
-        tasks={"by": "task", "outcome": "y", "kind": "gaussian"}, formula="x + z", data=units
-    )
+    rows = Model(tasks={"by": "task", "outcome": "y", "kind": "gaussian"}, formula="x + z", data=units)
     one, other = encode(columns, wide), encode(rows, long)
     assert set(one.task.labels) == set(other.task.labels)
     assert dict(zip(other.task.labels, other.empty, strict=True)) == {"score": 2, "other": 0}

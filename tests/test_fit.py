@@ -199,7 +199,9 @@ def test_an_interrupt_in_the_warm_up_is_a_finding(table):
 
 
 def test_a_task_without_predictors_has_an_offset_only(table):
-    model = bm.Model(tasks={"length": {"kind": "gaussian", "formula": "1"}, "visits": "poisson"}, formula="x", engine=QUICK)
+    model = bm.Model(
+        tasks={"length": {"kind": "gaussian", "formula": "1"}, "visits": "poisson"}, formula="x", engine=QUICK
+    )
     post = bm.fit(model, table, seed=1)
     assert np.isnan(post.posterior["weight"].sel(task="length")).all()
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import matplotlib
@@ -12,7 +13,7 @@ import pytest
 import xarray as xr
 from fakes import FEATURES, TASKS, fake_posterior
 
-from bayesmtl.page import figures, numbers, predictive, report, tables, verdicts
+from bayesmtl.page import answers, figures, numbers, predictive, report, tables, verdicts
 
 HOSTILE = ("a<b> & \"c\" $x$ 'd'", "<script>&amp;<img src=x>", "~größe.[0]")
 VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -120,14 +121,12 @@ def test_references_are_numbered_and_unique(page):
 
 def test_the_verdicts_are_sentences(post):
     said = verdicts(post)
-    assert said[0].startswith(
-        "3 tasks (stay.days, mood and readmit) were fitted jointly to 92 cells"
-    )
+    assert said[0].startswith("3 tasks (stay.days, mood and readmit) were fitted jointly to 92 cells")
     assert any("with care" in sentence and "divergent" in sentence for sentence in said)
     assert all(sentence.endswith(".") for sentence in said)
 
 
-def test_a_quiet_fit_of_tasks_as_rows_says_so(monkeypatch):
+def test_a_quiet_fit_of_tasks_as_rows_says_so():
     calm = fake_posterior()
     for name in ("log_likelihood", "posterior_predictive"):  # as when they would be too large
         del calm[name]
@@ -135,8 +134,7 @@ def test_a_quiet_fit_of_tasks_as_rows_says_so(monkeypatch):
     calm.attrs |= {"findings": "[]", "grades": "{}", "model": json.dumps(rows)}
     calm["posterior"] = calm["posterior"].to_dataset().drop_vars(["share", "scale"])
     nothing = pd.DataFrame(columns=["where", "problem", "value", "threshold", "remedy"])
-    monkeypatch.setattr("bayesmtl.page.diagnostics", lambda post: nothing)
-    text = Reader(report(calm)).text
+    text = Reader(report(calm, replace(answers(calm), diagnostics=nothing))).text
     assert "Nothing found." in text and "Nothing to report." in text
     assert "they would have been too many" in text
     assert "nothing to learn" in text and "declares no graph" in text
@@ -162,9 +160,7 @@ def test_a_report_leaves_the_settings_as_they_were_and_is_the_same_again(post, p
 
 def test_correlations_are_pairs():
     tree = fake_posterior()
-    drawn = np.tile(np.eye(3), (3, 53, 1, 1)) + 0.1 * np.random.default_rng(1).normal(
-        size=(3, 53, 3, 3)
-    )
+    drawn = np.tile(np.eye(3), (3, 53, 1, 1)) + 0.1 * np.random.default_rng(1).normal(size=(3, 53, 3, 3))
     other = xr.DataArray(drawn, dims=["chain", "draw", "task", "task_"])
     tree["posterior"] = tree["posterior"].to_dataset().assign(task_correlation=other)
     pairs = tables.correlations(tree)

@@ -37,9 +37,7 @@ def test_roles_differ_in_shape_as_well_as_in_colour():
 def test_a_hidden_common_cause_is_a_dashed_arrow_with_two_heads():
     (line,) = [
         line
-        for line in draw(
-            Model(tasks={"a": "gaussian", "b": "gaussian"}, dag="a <-> b")
-        ).source.split("\n")
+        for line in draw(Model(tasks={"a": "gaussian", "b": "gaussian"}, dag="a <-> b")).source.split("\n")
         if "->" in line
     ]
     assert "dir=both" in line and "style=dashed" in line and "constraint=false" in line
@@ -79,9 +77,7 @@ def test_any_name_is_drawn_as_it_is_written(name):
     assert sorted(shown) == sorted([name, "y"])
 
 
-@pytest.mark.parametrize(
-    "format, begins", [("svg", b"<?xml"), ("png", b"\x89PNG"), ("pdf", b"%PDF")]
-)
+@pytest.mark.parametrize("format, begins", [("svg", b"<?xml"), ("png", b"\x89PNG"), ("pdf", b"%PDF")])
 def test_files_are_what_their_names_say(format, begins, capfd):
     assert render(load("models/election.toml"), format).startswith(begins)
     assert capfd.readouterr() == ("", "")

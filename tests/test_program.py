@@ -124,7 +124,10 @@ def test_the_pilot_of_gaussian_tasks_is_least_squares():
 def test_simulating_needs_no_responses_and_every_site_knows_its_axes():
     design = encode(Model(tasks={"a": GAUSSIAN, "b": GAUSSIAN}, formula="x"), table())
     program = build(design)
-    data = {**design.data, "cells": {"gaussian": {k: v for k, v in design.data["cells"]["gaussian"].items() if k != "y"}}}
+    data = {
+        **design.data,
+        "cells": {"gaussian": {k: v for k, v in design.data["cells"]["gaussian"].items() if k != "y"}},
+    }
     with trace() as sites:
         seed(program, 1)(data, observed=False)
     assert sites["gaussian.y"]["value"].shape == (24,)

@@ -56,10 +56,7 @@ def test_parts_are_names_or_tables():
     short = Model(tasks={"y": "gaussian"}, relation="pooled", engine="nuts")
     long = Model(tasks={"y": "gaussian"}, relation={"kind": "pooled"}, engine={"kind": "nuts"})
     assert short == long
-    assert (
-        short.listed_tasks()
-        == Model(tasks={"y": {"kind": "gaussian"}}, relation="pooled").listed_tasks()
-    )
+    assert short.listed_tasks() == Model(tasks={"y": {"kind": "gaussian"}}, relation="pooled").listed_tasks()
 
 
 def test_predictors_are_the_formula_or_the_measured_causes():
@@ -159,9 +156,7 @@ def test_model_files_that_are_refused(tmp_path, text, lines):
 
 
 def test_model_files_that_are_no_files(tmp_path):
-    assert refusal(load, tmp_path) == [
-        "file: can't be read: Is a directory. Give the path of a model file."
-    ]
+    assert refusal(load, tmp_path) == ["file: can't be read: Is a directory. Give the path of a model file."]
     assert refusal(load, tmp_path / "none.toml") == [
         "file: can't be read: No such file or directory. Look at the path."
     ]

@@ -16,9 +16,10 @@ PACKAGE = Path(bayesmtl.__file__).parent
 LAYERS = [
     ["errors"],
     ["axes", "priors", "dag"],
-    ["parts", "terms", "formulas"],
-    ["spec", "tables"],
-    ["design", "description", "picture", "separation"],
+    ["parts", "tables", "terms", "formulas"],
+    ["spec"],
+    ["responses", "separation"],
+    ["design", "description", "picture", "printed"],
     ["checks"],
     ["sites"],
     ["outcomes"],

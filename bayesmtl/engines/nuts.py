@@ -6,6 +6,7 @@ from typing import Any
 from numpyro.infer import NUTS
 
 from bayesmtl.chains import Run, Watch, run
+from bayesmtl.parts import Chance, Count
 from bayesmtl.program import Program
 
 
@@ -15,10 +16,10 @@ def nuts(
     seed: int,
     watch: Watch,
     *,
-    chains: int = 4,
-    warmup: int = 1000,
-    draws: int = 1000,
-    target_accept: float = 0.9,
+    chains: Count = 4,
+    warmup: Count = 1000,
+    draws: Count = 1000,
+    target_accept: Chance = 0.9,
 ) -> Run:
     """Draw from the posterior by Hamiltonian Monte Carlo with trajectories that stop by themselves.
 

@@ -33,7 +33,5 @@ def bernoulli(
         mean = norm.cdf(eta)
         # the log odds from log cdfs: exact in both tails, where the probability rounds to 0 or 1
         distribution = dist.Bernoulli(logits=norm.logcdf(eta) - norm.logcdf(-eta))
-        information = jax.numpy.exp(
-            2 * norm.logpdf(eta) - norm.logcdf(eta) - norm.logcdf(-eta)
-        )
+        information = jax.numpy.exp(2 * norm.logpdf(eta) - norm.logcdf(eta) - norm.logcdf(-eta))
     return Outcome(distribution, mean, information, **no_scale("log loss", cells))

@@ -12,34 +12,35 @@ from bayesmtl.errors import ModelError
 from bayesmtl.page import figures, gallery, graph, sources, tables
 from bayesmtl.page.figures import PROB
 from bayesmtl.page.numbers import joined
-from bayesmtl.page.verdict import convergence, sentences
-from bayesmtl.page.verdict import verdicts as verdicts
-from bayesmtl.reports.diagnostics import diagnostics
-from bayesmtl.reports.weights import weights
+from bayesmtl.page.verdict import Answers, answers, verdicts
 from bayesmtl.spec import Model
 
 SHOWN = 6  # parameters whose mixing is drawn
 KEY = ("share", "scale", "task_correlation", "weight", "sigma")  # of each one, the worst is drawn
 
 
-def report(post: xr.DataTree) -> str:
+def report(post: xr.DataTree, known: Answers | None = None) -> str:
     """Everything about a posterior as one HTML page that works without a network.
+
+    Parameters
+    ----------
+    post
+        A posterior.
+    known
+        Its answers, when they have been asked already.
 
     Examples
     --------
     >>> Path("election.html").write_text(report(post))  # doctest: +SKIP
     """
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", RuntimeWarning
-        )  # of what a task does not have, which is nan
-        weighed, failed = weights(post, prob=PROB), diagnostics(post)
-        mixed = convergence(post)
-        said = sentences(post, weighed, failed, mixed)
-        shown = _worst(mixed)
+        warnings.simplefilter("ignore", RuntimeWarning)  # of what a task does not have, which is nan
+        known = known or answers(post)
+        said = verdicts(post, known)
+        shown = _worst(known.convergence)
         with figures.offscreen():
-            drawn = gallery.pictures(post, failed, list(shown.index))
-        told = _tables(post, weighed, failed, shown)
+            drawn = gallery.pictures(post, known.diagnostics, list(shown.index))
+        told = _tables(post, known.weights, known.diagnostics, shown)
     return _template().render(
         verdicts=said, pictures=drawn, tables=told, percent=round(100 * PROB), **_words(post)
     )
@@ -88,13 +89,11 @@ def _words(post: xr.DataTree) -> dict[str, Any]:
         "doc": model.doc,
         "graph": graph.drawn(model),
         "graph_text": str(model.dag),
-        "findings": {
-            level: [f for f in found if f["level"] == level] for level in ("warning", "note")
-        },
+        "findings": {level: [f for f in found if f["level"] == level] for level in ("warning", "note")},
         "links": _links(post, model),
         "one_unit": gallery.one_unit(post),
         "graded": "cut" in post.posterior,
-        "description": str(model),
+        "description": post.attrs.get("description", ""),
         "origin": {
             "created": post.attrs.get("created_at", ""),
             "seed": post.attrs.get("seed", ""),

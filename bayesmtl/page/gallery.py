@@ -91,6 +91,4 @@ def _predictions(post: xr.DataTree, failing: list[str]) -> list[Picture]:
     if "posterior_predictive" not in post or "observed_data" not in post:
         return []
     tasks = [str(name) for name in post.constant_data.task.values]
-    return predictive.checks(
-        post, sorted(tasks, key=lambda name: name not in failing)[: predictive.MOST]
-    )
+    return predictive.checks(post, sorted(tasks, key=lambda name: name not in failing)[: predictive.MOST])

@@ -98,9 +98,7 @@ def _forest(draws: xr.DataArray, labels: Sequence[str], middle: str) -> Figure:
 
 def mixing(draws: xr.DataArray, stats: xr.DataTree | None, name: str) -> tuple[Picture, Picture]:
     """Ranks and trace of one parameter; [chain, draw]."""
-    labelled = draws.assign_coords(
-        chain=np.arange(draws.sizes["chain"]), draw=np.arange(draws.sizes["draw"])
-    )
+    labelled = draws.assign_coords(chain=np.arange(draws.sizes["chain"]), draw=np.arange(draws.sizes["draw"]))
     step = max(1, draws.sizes["draw"] // THIN)
     ranks = plot(
         arviz_plots.plot_rank,

@@ -108,9 +108,7 @@ def _curves(observed: np.ndarray, drawn: np.ndarray, task: str) -> Picture:
     if heavy:
         axes.set_ylabel("share at most")
     said = "cumulative shares" if heavy else "densities"
-    alt = (
-        f"{said.capitalize()} of {task}: one dark line observed, {len(some)} pale lines predicted."
-    )
+    alt = f"{said.capitalize()} of {task}: one dark line observed, {len(some)} pale lines predicted."
     return embed(figure, alt, task)
 
 

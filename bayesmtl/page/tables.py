@@ -91,10 +91,7 @@ def sharing(post: xr.DataTree) -> list[Table]:
         rows = [[name, *row] for name, row in zip(names, zip(*columns.values()), strict=True)]
         found.append(_cut(["feature", *columns], rows))
     if (pairs := correlations(post)) is not None:
-        rows = [
-            [str(pair), text]
-            for pair, text in zip(pairs.pair.values, estimates(pairs), strict=True)
-        ]
+        rows = [[str(pair), text] for pair, text in zip(pairs.pair.values, estimates(pairs), strict=True)]
         found.append(_cut(["tasks", "correlation of their weights"], rows))
     return found
 
@@ -186,7 +183,5 @@ def _full(table: Table) -> Table:
 
 def _cut(head: list[str], rows: list[list[str | Estimate]], words: set[int] | None = None) -> Table:
     more = len(rows) - MOST
-    note = (
-        f"The first {MOST} of {len(rows):,} rows; the posterior holds the rest." if more > 0 else ""
-    )
+    note = f"The first {MOST} of {len(rows):,} rows; the posterior holds the rest." if more > 0 else ""
     return Table(head, rows[:MOST], frozenset(words or ()), note)

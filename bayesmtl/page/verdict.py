@@ -1,67 +1,48 @@
 """What a posterior says, in plain sentences."""
 
 import json
+from dataclasses import dataclass
 
-import arviz_stats
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayesmtl import trees
 from bayesmtl.page.figures import PROB
 from bayesmtl.page.numbers import APOSTROPHE, count, estimate, joined, percent, plain
 from bayesmtl.page.plots import quantiles
 from bayesmtl.parts import manual
-from bayesmtl.reports.diagnostics import diagnostics
+from bayesmtl.reports.diagnostics import convergence, diagnostics
 from bayesmtl.reports.weights import shares, weights
 from bayesmtl.spec import Model
 
 SURE = 0.95  # the probability from which a task is said to weigh most
-# functions of parameters, and what offsets and cuts are for an average row
-_DERIVED = ("information", "loss_weight", "noise", "level", "cut_level")
 
 
-def verdicts(post: xr.DataTree) -> list[str]:
+@dataclass(frozen=True)
+class Answers:
+    """What the questions say of a posterior, asked once."""
+
+    weights: pd.DataFrame
+    diagnostics: pd.DataFrame
+    convergence: pd.DataFrame
+
+
+def answers(post: xr.DataTree) -> Answers:
+    """Ask a posterior everything that its page needs."""
+    return Answers(weights(post, prob=PROB), diagnostics(post), convergence(post))
+
+
+def verdicts(post: xr.DataTree, known: Answers | None = None) -> list[str]:
     r"""What was asked, what can be trusted, and which task weighs most; a sentence or two each.
 
     Examples
     --------
     >>> print(*verdicts(post), sep="\n")  # doctest: +SKIP
     """
-    return sentences(post, weights(post, prob=PROB), diagnostics(post), convergence(post))
-
-
-def sentences(
-    post: xr.DataTree, weighed: pd.DataFrame, failures: pd.DataFrame, mixed: pd.DataFrame
-) -> list[str]:
-    """The verdicts, from answers that are known already."""
-    said = [_asked(post, weighed), _trust(failures, mixed), _checked(post), _weighs(post, weighed)]
-    said += [_found(post), _shared(post)]
+    known = known or answers(post)
+    said = [_asked(post, known.weights), _trust(known.diagnostics, known.convergence)]
+    said += [_checked(post), _weighs(post, known.weights), _found(post), _shared(post)]
     return [sentence.replace("'", APOSTROPHE) for sentence in said if sentence]
-
-
-def convergence(post: xr.DataTree) -> pd.DataFrame:
-    """How well each parameter's chains agree, worst first.
-
-    Returns
-    -------
-    DataFrame
-        Index ``parameter``; columns ``rhat``, ``ess_bulk`` and ``ess_tail``.
-    """
-    draws = trees.parameters(post)
-    if not draws.size or draws.sizes["draw"] < 4:
-        return pd.DataFrame(columns=["rhat", "ess_bulk", "ess_tail"])
-    own = [str(name).partition("[")[0] not in _DERIVED for name in draws.parameter.values]
-    draws = draws.isel(parameter=own)
-    frame = pd.DataFrame(
-        {
-            "rhat": arviz_stats.rhat(draws).values,
-            "ess_bulk": arviz_stats.ess(draws, method="bulk").values,
-            "ess_tail": arviz_stats.ess(draws, method="tail").values,
-        },
-        index=pd.Index(draws.parameter.values.astype(str), name="parameter"),
-    )
-    return frame.sort_values("ess_bulk")
 
 
 def _asked(post: xr.DataTree, weighed: pd.DataFrame) -> str:

@@ -22,6 +22,4 @@ def partial(task: Axis, feature: Axis, *, share: Fraction = "beta(1, 1)") -> Arr
     """
     common = sample("share", share, feature, support="Fraction")[:, None, None]
     same = jnp.ones((len(feature), len(task), 1))
-    return jnp.concatenate(
-        [jnp.sqrt(common) * same, jnp.sqrt(1 - common) * jnp.eye(len(task))], axis=-1
-    )
+    return jnp.concatenate([jnp.sqrt(common) * same, jnp.sqrt(1 - common) * jnp.eye(len(task))], axis=-1)

@@ -13,7 +13,11 @@ from scipy.stats import kstest
 from bayesmtl import trees
 
 COLUMNS = ["where", "problem", "value", "threshold", "remedy"]
+MOST = 10  # parameters that are named for one problem
+# functions of parameters, and what offsets and cuts are for an average row
+DERIVED = ("information", "loss_weight", "noise", "level", "cut_level")
 MIX = "Draw more (engine draws, warmup); if it stays, look at that parameter's prior and data."
+OFF = "Look at the task's predictive check; change its likelihood or its formula."
 REACH = "Raise the engine's target_accept towards 0.99, or set tighter priors on the scales."
 
 
@@ -26,7 +30,10 @@ def diagnostics(
     pareto_k: float = 0.7,
     calibration: float = 0.001,
 ) -> pd.DataFrame:
-    """One row per failure, worst first, each with what to do; empty when all is well.
+    """One row per failure, each with what to do; empty when all is well.
+
+    What spoils everything comes first: the sampler, then parameters, then single tasks; the worst first in
+    each.
 
     Parameters
     ----------
@@ -58,7 +65,7 @@ def diagnostics(
     """
     rows = [
         *_sampler(post, energy),
-        *_convergence(post, rhat, ess * post.posterior.sizes["chain"]),
+        *_mixing(convergence(post), rhat, ess * post.posterior.sizes["chain"]),
         *_cells(post, pareto_k, calibration),
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -79,59 +86,69 @@ def _sampler(post: xr.DataTree, energy: float) -> Iterator[tuple[Any, ...]]:
         yield "fit", "energy explored slowly", least, energy, REACH
 
 
-def _convergence(post: xr.DataTree, rhat: float, ess: float) -> Iterator[tuple[Any, ...]]:
+def convergence(post: xr.DataTree) -> pd.DataFrame:
+    """How well each parameter's chains agree, fewest effective draws first.
+
+    Returns
+    -------
+    DataFrame
+        Index ``parameter``; columns ``rhat``, ``ess_bulk`` and ``ess_tail``.
+    """
     draws = trees.parameters(post)
+    own = [str(name).partition("[")[0] not in DERIVED for name in draws.parameter.values]
+    draws = draws.isel(parameter=own)
     if not draws.size or draws.sizes["draw"] < 4:
-        return
-    mixing = arviz_stats.rhat(draws)
-    for name, value in _worst(mixing, mixing > rhat, highest=True):
-        yield name, "chains disagree: R-hat", value, rhat, MIX
-    for method, where in (("bulk", "the bulk"), ("tail", "the tails")):
-        size = arviz_stats.ess(draws, method=method)
-        for name, value in _worst(size, size < ess, highest=False):
-            yield name, f"few effective draws in {where}", value, ess, MIX
+        return pd.DataFrame(columns=["rhat", "ess_bulk", "ess_tail"], dtype=float)
+    frame = pd.DataFrame(
+        {
+            "rhat": arviz_stats.rhat(draws).values,
+            "ess_bulk": arviz_stats.ess(draws, method="bulk").values,
+            "ess_tail": arviz_stats.ess(draws, method="tail").values,
+        },
+        index=pd.Index(draws.parameter.values.astype(str), name="parameter"),
+    )
+    return frame.sort_values("ess_bulk")
 
 
-def _cells(
-    post: xr.DataTree, pareto_k: float, calibration: float
-) -> Iterator[tuple[Any, ...]]:
+def _mixing(mixed: pd.DataFrame, rhat: float, ess: float) -> Iterator[tuple[Any, ...]]:
+    """The worst parameters whose chains disagree or hardly move."""
+    for column, problem, limit in (
+        ("rhat", "chains disagree: R-hat", rhat),
+        ("ess_bulk", "few effective draws in the bulk", ess),
+        ("ess_tail", "few effective draws in the tails", ess),
+    ):
+        high = column == "rhat"
+        values = mixed[column].sort_values(ascending=not high)
+        for name, value in values[values > limit if high else values < limit].head(MOST).items():
+            yield name, problem, value, limit, MIX
+
+
+def _cells(post: xr.DataTree, pareto_k: float, calibration: float) -> Iterator[tuple[Any, ...]]:
+    """Tasks with cells that decide their own prediction, or whose predictions are off."""
     if "log_likelihood" not in post:
         return
-    for task in post.log_likelihood.data_vars:
-        loo, p = _left_out(post, str(task))
-        if high := int((loo.pareto_k > pareto_k).sum()):
-            worst = loo.pareto_k.idxmax().item()
-            yield (
-                f"{task}",
-                f"cells that decide their own prediction: Pareto k, most at {worst}",
-                high,
-                0,
-                "Look at these cells; try a likelihood with heavier tails, such as student_t.",
-            )
+    for task in map(str, post.constant_data.task.values):
+        k, p = _left_out(post, task)
+        if high := int((k > pareto_k).sum()):
+            cell = k[k.dims[0]].values[k.values.argmax()]
+            problem = f"{high} of {k.size} cells decide their own prediction, most {cell}: Pareto k"
+            yield task, problem, float(k.max()), pareto_k, _heavy(post, task)
         if p < calibration:
-            yield (
-                f"{task}",
-                "predictions are not calibrated: p of uniform ranks",
-                p,
-                calibration,
-                "Look at the task's predictive check; change its likelihood or its formula.",
-            )
+            yield task, "predictions are not calibrated: p of uniform ranks", p, calibration, OFF
 
 
-def _left_out(post: xr.DataTree, task: str) -> tuple[Any, float]:
-    """A task's leave-one-out densities, and the p-value of its ranks under uniformity."""
+def _heavy(post: xr.DataTree, task: str) -> str:
+    """What to do about cells that weigh too much."""
+    look = "Look at these cells: leave-one-out is not to be trusted there"
+    kind = str(post.constant_data["likelihood"].sel(task=task).item())
+    return f"{look}; try student_t, whose tails are heavier." if kind == "gaussian" else f"{look}."
+
+
+def _left_out(post: xr.DataTree, task: str) -> tuple[xr.DataArray, float]:
+    """The Pareto k of each cell, and the p-value of the leave-one-out ranks under uniformity."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # ArviZ warns of a large k, which is a row here
         loo = arviz_stats.loo(post, var_name=task, pointwise=True)
-        ranks = arviz_stats.loo_pit(
-            post, var_names=[task], log_weights={task: loo.log_weights}, pareto_k={task: loo.pareto_k}
-        )[task].values
-    return loo, float(kstest(ranks[np.isfinite(ranks)], "uniform").pvalue)
-
-
-def _worst(
-    values: xr.DataArray, bad: xr.DataArray, *, highest: bool, most: int = 10
-) -> list[tuple[str, float]]:
-    """The parameters where ``bad`` holds, worst first."""
-    found = values.where(bad, drop=True).sortby(values.where(bad, drop=True), ascending=not highest)
-    return [(str(name), float(v)) for name, v in zip(found.parameter.values, found.values)][:most]
+        smoothed = {"log_weights": {task: loo.log_weights}, "pareto_k": {task: loo.pareto_k}}
+        ranks = arviz_stats.loo_pit(post, var_names=[task], **smoothed)[task].values
+    return loo.pareto_k, float(kstest(ranks[np.isfinite(ranks)], "uniform").pvalue)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+
 def weights(post: xr.DataTree, *, prob: float = 0.9) -> pd.DataFrame:
     """Each task's noise, its loss weight, and its share of the information, with intervals; [task].
 
