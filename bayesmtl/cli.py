@@ -88,10 +88,12 @@ def _report(args: argparse.Namespace) -> int:
     out = _room(args.out or Path(f"{_stem(args.file)}.html"))
     post = _posterior(args)
     from bayesmtl.page import answers, report, verdicts
+    from bayesmtl.progress import busy
     from bayesmtl.reports.weights import weights
 
-    known = answers(post)
-    _write(out, report(post, known).encode())
+    with busy("asking the posterior, drawing the page"):
+        known = answers(post)
+        _write(out, report(post, known).encode())
     print(printed.rows(weights(post, prob=args.prob), args.format), end="")
     print(*verdicts(post, known), f"page: {args.out or out.name}", sep="\n", file=sys.stderr)
     return 0
@@ -111,9 +113,11 @@ def _diagnostics(args: argparse.Namespace) -> int:
     from bayesmtl import printed
 
     post = _posterior(args)
+    from bayesmtl.progress import busy
     from bayesmtl.reports.diagnostics import diagnostics
 
-    frame = diagnostics(post)
+    with busy("asking the posterior"):
+        frame = diagnostics(post)
     if frame.empty:
         print("nothing to report", file=sys.stderr)
     if len(frame) or args.format != "table":
@@ -127,9 +131,12 @@ def _predict(args: argparse.Namespace) -> int:
     out = _room(args.out) if args.out else None
     table = _table(args.table)
     from bayesmtl.posterior import predict
+    from bayesmtl.progress import busy
     from bayesmtl.store import read
 
-    text = printed.rows(predict(read(args.file), table, prob=args.prob), args.format)
+    with busy("predicting"):
+        frame = predict(read(args.file), table, prob=args.prob)
+    text = printed.rows(frame, args.format)
     if out:
         _write(out, text.encode())
     else:

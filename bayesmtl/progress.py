@@ -47,6 +47,17 @@ def shown(title: str, console: Console | None = None) -> "Iterator[chains.Watch]
         console.print(f"{title}: {words(last)}, {seconds:.0f} s", markup=False, soft_wrap=True)
 
 
+@contextmanager
+def busy(title: str) -> Iterator[None]:
+    """Turn a spinner on stderr while something takes its time; nothing in a pipe or a file."""
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(title):
+        yield
+
+
 def words(progress: "chains.Progress") -> str:
     """Where a run stands: its stage, the draws it has kept so far, and what went wrong.
 

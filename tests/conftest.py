@@ -1,6 +1,7 @@
 """What the tests share: one small table, its models, and a posterior that nobody had to fit."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,11 @@ import pandas as pd
 import pytest
 import xarray as xr
 from fakes import fake_posterior
+
+# what one test compiled, another need not compile again; read when JAX is first imported
+CACHE = tempfile.TemporaryDirectory()
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", CACHE.name)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
 ROOT = Path(__file__).parents[1]
 ROWS, CHAINS, DRAWS = 31, 2, 37  # distinct primes: a transposed axis can't hide

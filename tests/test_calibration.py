@@ -26,7 +26,7 @@ ROWS, SIMULATIONS, WARMUP, DRAWS, THIN = 37, 100, 300, 600, 6
 ALARM = 1e-3  # the chance that a calibrated model fails, over all of its quantities
 
 
-GAUSSIAN = {"kind": "gaussian", "offset": "normal(0, 1)", "sigma": "half_normal(1)"}
+GAUSSIAN = {"kind": "gaussian", "offset": "normal(0, 1)", "sigma": "gamma(6, 6)"}
 OFFSET = {"offset": "normal(0, 0.7)"}
 TASKS = {
     "gaussian": {"length": GAUSSIAN, "weight": GAUSSIAN, "pain": GAUSSIAN},

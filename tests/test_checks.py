@@ -73,7 +73,7 @@ MODEL_FAULTS = {
     ),
     "option of a wrong type": (
         {"engine": {"kind": "nuts", "chains": "4"}},
-        ["error engine.chains: is '4'. Give a whole number."],
+        ["error engine.chains: is '4'. Give a whole number from 1."],
     ),
     "misspelt choice": (
         {"tasks": {"vote": {"kind": "bernoulli", "link": "logti"}}},
