@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from bayesmtl.picture import draw as draw
     from bayesmtl.posterior import fit as fit
     from bayesmtl.posterior import predict as predict
+    from bayesmtl.posterior import predictions as predictions
     from bayesmtl.reports.diagnostics import diagnostics as diagnostics
     from bayesmtl.reports.weights import weights as weights
     from bayesmtl.spec import Model as Model
@@ -28,6 +29,7 @@ _HOME = {
     "fit": "posterior",
     "load": "spec",
     "predict": "posterior",
+    "predictions": "posterior",
     "read": "store",
     "report": "page",
     "save": "store",

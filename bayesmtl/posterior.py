@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import jax
@@ -11,7 +12,7 @@ import xarray as xr
 
 from bayesmtl import formulas, tables, trees
 from bayesmtl.axes import Axis
-from bayesmtl.chains import Progress, Watch
+from bayesmtl.chains import Watch
 from bayesmtl.checks import check
 from bayesmtl.design import Design, encode
 from bayesmtl.errors import Finding, ModelError, refuse, unknown
@@ -19,6 +20,7 @@ from bayesmtl.formulas import Encoding
 from bayesmtl.parts import bind
 from bayesmtl.pilot import pilot
 from bayesmtl.program import anatomy, build, replay
+from bayesmtl.progress import shown
 from bayesmtl.responses import Response, families
 from bayesmtl.spec import Model
 
@@ -46,7 +48,7 @@ def fit(
     seed
         The same seed gives the same draws.
     watch
-        Called with the sampler's progress.
+        Called with the sampler's progress; by default it is shown on stderr.
 
     Returns
     -------
@@ -71,13 +73,14 @@ def fit(
         program = build(design)
         data = jax.tree.map(jax.numpy.asarray, design.data)
         data["pilot"] = pilot(program, data, design)
-        run = engine(program, data, seed, watch or _silent)
+        with nullcontext(watch) if watch else shown(model.name) as watching:
+            run = engine(program, data, seed, watching)
         tree = trees.grow(design, program, data, run, seed)
     return trees.stamp(tree, design, run, seed, findings)
 
 
 def predict(post: xr.DataTree, table: pd.DataFrame, *, prob: float = 0.9) -> pd.DataFrame:
-    """What a posterior says of new rows.
+    """What a posterior says of new rows, in a few numbers; ``predictions`` has all draws.
 
     Parameters
     ----------
@@ -98,20 +101,71 @@ def predict(post: xr.DataTree, table: pd.DataFrame, *, prob: float = 0.9) -> pd.
     ------
     ModelError
         When a column is missing, or holds a category or a task that the fit never saw.
+
+    Examples
+    --------
+    >>> predict(post, table.head(3))  # doctest: +SKIP
     """
-    design = renew(post, table.reset_index(drop=True))
+    drawn = predictions(post, table)
     edges = [(1 - prob) / 2, (1 + prob) / 2]
     frames = []
-    for family, mean, drawn in _predicted(post, design):
-        low, high = np.quantile(mean, edges, axis=0)
-        least, most = np.quantile(drawn, edges, axis=0)
-        frame = {"task": np.array(family.task.labels)[family.of], "row": design.units[family.row]}
-        frame |= {"mean": mean.mean(0), "mean_low": low, "mean_high": high, "low": least, "high": most}
-        frames.append(pd.DataFrame(frame).assign(place=family.row))
-    order = {name: i for i, name in enumerate(design.task.labels)}
-    out = pd.concat(frames, ignore_index=True)
-    out = out.sort_values(["task", "place"], key=lambda c: c.map(order) if c.name == "task" else c)
-    return out.drop(columns="place").reset_index(drop=True)
+    for task, response in drawn.predictions.data_vars.items():
+        mean = drawn.expectations[task]
+        rows = mean.dims[-1]
+        low, high = mean.quantile(edges, ("chain", "draw")).values
+        least, most = response.quantile(edges, ("chain", "draw")).values
+        frame = {"task": task, "row": mean[rows].values, "mean": mean.mean(("chain", "draw")).values}
+        frame |= {"mean_low": low, "mean_high": high, "low": least, "high": most}
+        frames.append(pd.DataFrame(frame))
+    return pd.concat(frames, ignore_index=True)
+
+
+def predictions(post: xr.DataTree, table: pd.DataFrame) -> xr.DataTree:
+    """Draws of what a posterior says of new rows.
+
+    Returns
+    -------
+    DataTree
+        Groups ``predictions``, draws of responses, and ``expectations``, draws of their means; a variable for
+        each task, [chain, draw, row].
+
+    Raises
+    ------
+    ModelError
+        When a column is missing, or holds a category or a task that the fit never saw.
+
+    Examples
+    --------
+    >>> predictions(post, table).predictions["vote"].mean(("chain", "draw"))  # doctest: +SKIP
+    """
+    design = renew(post, table.reset_index(drop=True))
+    with jax.enable_x64(True):
+        program = build(design)
+        data = jax.tree.map(jax.numpy.asarray, design.data)
+        sites = {
+            site: trees.members(post, labels, site.rpartition(".")[2])
+            for site, labels in anatomy(program, data).axes.items()
+            if site.rpartition(".")[2] in post.posterior
+        }
+        shape = (post.posterior.sizes["chain"], post.posterior.sizes["draw"])
+        keys = jax.random.split(jax.random.key(int(post.attrs["seed"]) + 2), shape[0] * shape[1])
+
+        def one(given: tuple[Mapping[str, Any], Any]) -> Any:
+            outcomes = replay(program, data, given[0], given[1], observed=False)[2]
+            key = jax.random.fold_in(given[1], 1)
+            return {n: (o.mean, o.distribution.sample(key)) for n, o in outcomes.items()}
+
+        out = jax.jit(lambda given: jax.lax.map(one, given, batch_size=50))((sites, keys))
+    means, responses = {}, {}
+    for family in design.families:
+        mean, drawn = (np.asarray(v).reshape(*shape, -1) for v in out[family.name])
+        means[family.name], responses[family.name] = mean, family.in_numbers(drawn)
+    chains = {"chain": post.posterior.chain.values, "draw": post.posterior.draw.values}
+    groups = {}
+    for group, values in (("predictions", responses), ("expectations", means)):
+        variables = {name: v for name, v in trees.cellwise(design, values).items() if v.size}
+        groups[group] = xr.Dataset(variables).assign_coords(chains)
+    return xr.DataTree.from_dict(groups)
 
 
 def renew(post: xr.DataTree, table: pd.DataFrame) -> Design:
@@ -183,33 +237,3 @@ def _responses(post: xr.DataTree, task: Axis, rows: list[np.ndarray]) -> list[Re
             task.labels, rows, constant["centre"].values, constant["unit"].values, strict=True
         )
     ]
-
-
-def _predicted(post: xr.DataTree, design: Design) -> Any:
-    """Each family with its expected responses and its draws; [sample, cell]."""
-    with jax.enable_x64(True):
-        program = build(design)
-        data = jax.tree.map(jax.numpy.asarray, design.data)
-        draws = {
-            site: trees.members(post, labels, site.rpartition(".")[2])
-            for site, labels in anatomy(program, data).axes.items()
-            if site.rpartition(".")[2] in post.posterior
-        }
-        count = post.posterior.sizes["chain"] * post.posterior.sizes["draw"]
-        keys = jax.random.split(jax.random.key(int(post.attrs["seed"]) + 2), count)
-
-        def one(given: tuple[Mapping[str, Any], Any]) -> Any:
-            sites, key = given
-            outcomes = replay(program, data, sites, key, observed=False)[2]
-            return {
-                n: (o.mean, o.distribution.sample(jax.random.fold_in(key, 1))) for n, o in outcomes.items()
-            }
-
-        out = jax.jit(lambda given: jax.lax.map(one, given, batch_size=50))((draws, keys))
-    for family in design.families:
-        mean, drawn = map(np.asarray, out[family.name])
-        yield family, mean, family.in_numbers(drawn)
-
-
-def _silent(progress: Progress) -> None:
-    """Watch nothing."""

@@ -28,7 +28,7 @@ def shown(title: str, console: Console | None = None) -> "Iterator[chains.Watch]
         TextColumn("{task.fields[words]}", markup=False),
         TimeRemainingColumn(elapsed_when_finished=True),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=console, disable=not (console.is_terminal or console.is_jupyter)) as bar:
         row = bar.add_task(title, total=None, words="starting")
 
         def watch(progress: "chains.Progress") -> None:

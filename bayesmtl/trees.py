@@ -44,14 +44,14 @@ def grow(design: Design, program: Program, data: Mapping[str, Any], run: Run, se
         "log_prior": xr.Dataset(
             {name: (("chain", "draw"), value) for name, value in _summed(log_prior).items()}
         ),
-        "observed_data": xr.Dataset(_cellwise(design, {f.name: f.responses for f in design.families})),
+        "observed_data": xr.Dataset(cellwise(design, {f.name: f.responses for f in design.families})),
         "constant_data": _constants(design, made.losses),
     }
     if pointwise:
         density = {f.name: cells[f.name]["log_prob"] for f in design.families}
         drawn = {f.name: f.in_numbers(cells[f.name]["y"]) for f in design.families}
-        groups["log_likelihood"] = xr.Dataset(_cellwise(design, density))
-        groups["posterior_predictive"] = xr.Dataset(_cellwise(design, drawn))
+        groups["log_likelihood"] = xr.Dataset(cellwise(design, density))
+        groups["posterior_predictive"] = xr.Dataset(cellwise(design, drawn))
     for name in ("posterior", "sample_stats", "log_prior", "log_likelihood", "posterior_predictive"):
         if name in groups:
             groups[name] = groups[name].assign_coords(chain=np.arange(shape[0]), draw=np.arange(shape[1]))
@@ -180,7 +180,7 @@ def _merged(
     return variables
 
 
-def _cellwise(design: Design, values: Mapping[str, np.ndarray]) -> dict[str, xr.DataArray]:
+def cellwise(design: Design, values: Mapping[str, np.ndarray]) -> dict[str, xr.DataArray]:
     """One variable per task, over the rows that have its cell."""
     noun = design.model.data.get("units", "row")
     variables = {}

@@ -27,12 +27,12 @@ LAYERS = [
     ["relations", "shrinkage", "likelihoods"],
     ["program", "pilot"],
     ["chains"],
+    ["progress"],
     ["engines"],
     ["trees", "store"],
     ["posterior"],
     ["reports"],
     ["page"],
-    ["progress"],
     ["cli"],
     ["__main__"],
 ]
@@ -86,7 +86,7 @@ def test_public_names_are_sorted_and_real():
     assert bayesmtl.__all__ == sorted(bayesmtl.__all__)
     assert bayesmtl.__all__ == [
         *("Dag", "Model", "ModelError", "check", "diagnostics", "draw", "fit", "load", "predict"),
-        *("read", "report", "save", "weights"),
+        *("predictions", "read", "report", "save", "weights"),
     ]
     for name in bayesmtl.__all__:
         thing = getattr(bayesmtl, name)
