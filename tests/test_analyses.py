@@ -8,6 +8,7 @@ import pytest
 RUNS = sorted(Path("analyses").glob("*/run.py"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", RUNS, ids=lambda p: p.parent.name)
 def test_it_answers_its_question_in_forty_lines(path, capsys):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 40

@@ -195,6 +195,7 @@ def test_an_interrupt_keeps_what_is_drawn(table):
     assert "was interrupted" in set(bm.diagnostics(post)["problem"])
 
 
+@pytest.mark.slow
 def test_an_interrupt_in_the_warm_up_is_a_finding(table):
     model = bm.Model(tasks={"length": "gaussian"}, formula="x", engine=QUICK | {"warmup": 100_000})
 
@@ -206,6 +207,7 @@ def test_an_interrupt_in_the_warm_up_is_a_finding(table):
         bm.fit(model, table, seed=1, watch=impatient)
 
 
+@pytest.mark.slow
 def test_a_task_without_predictors_has_an_offset_only(table):
     model = bm.Model(
         tasks={"length": {"kind": "gaussian", "formula": "1"}, "visits": "poisson"}, formula="x", engine=QUICK

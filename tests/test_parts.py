@@ -125,6 +125,7 @@ def test_likelihood_is_a_distribution_over_cells(name, link):
     assert jnp.isfinite(slope).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, link", LINKED)
 def test_mean_and_information_are_those_of_draws(name, link):
     said = outcome(name, link, ETA)
