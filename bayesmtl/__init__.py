@@ -30,6 +30,7 @@ _HOME = {
     "load": "spec",
     "predict": "posterior",
     "predictions": "posterior",
+    "prior": "posterior",
     "read": "store",
     "report": "page",
     "save": "store",

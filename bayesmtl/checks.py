@@ -1,21 +1,21 @@
 """What is wrong with a model; without a table that takes no JAX and no pandas."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
-from bayesmtl import parts
+from bayesmtl import conflicts, parts
 from bayesmtl.errors import Finding, unknown
+from bayesmtl.matching import faults
 from bayesmtl.spec import Model, Task
-from bayesmtl.terms import mentioned
-
-if TYPE_CHECKING:
-    import pandas as pd
+from bayesmtl.terms import mentioned, predictors
 
 _LEVELS = ("error", "warning", "note")
 
 
-def check(model: Model, table: "pd.DataFrame | None" = None) -> list[Finding]:
+def check(model: Model, table: Any = None) -> list[Finding]:
     """Everything wrong with a model, and with a table if given: errors, then warnings, then notes.
+
+    The table is a data frame, of pandas or polars, or a mapping with one for each task.
 
     Examples
     --------
@@ -26,11 +26,17 @@ def check(model: Model, table: "pd.DataFrame | None" = None) -> list[Finding]:
     tasks.vote: no likelihood called "bernouli". Did you mean "bernoulli"?
     dag: has a cycle: age -> vote -> age. Remove one arrow.
     """
-    found = [*_parts(model), *_graph(model)]
+    found = [*_parts(model), *faults(model.priors), *conflicts.faults(model, outcomes(model)), *_graph(model)]
+    if not model.as_rows:
+        found += [*conflicts.names(model, model.tasks), *_tables(model)]
     if table is not None:
         from bayesmtl import columns  # pandas and JAX start here
 
         found += columns.faults(model, table)
+        if model.priors and not any(finding.level == "error" for finding in found):
+            from bayesmtl import replay, tables
+
+            found += replay.astray(model, tables.frame(table))
     return sorted(dict.fromkeys(found), key=lambda finding: _LEVELS.index(finding.level))
 
 
@@ -50,10 +56,27 @@ def outcomes(model: Model) -> list[Task]:
 def _parts(model: Model) -> Iterator[Finding]:
     yield from parts.faults("relations", model.relation, "relation")
     yield from parts.faults("shrinkage", model.shrinkage, "shrinkage")
+    yield from parts.faults("residuals", model.residual, "residual")
     yield from parts.faults("engines", model.engine, "engine")
     for task in outcomes(model):
         where = "tasks" if model.as_rows else f"tasks.{task.name}"
         yield from parts.faults("likelihoods", task.likelihood, where)
+
+
+def _tables(model: Model) -> Iterator[Finding]:
+    """Tasks without a table of their own where others have one, and tables of no task."""
+    yield from owned(model, model.tables, "data.table") if model.tables else ()
+
+
+def owned(model: Model, tables: Iterable[str], where: str) -> Iterator[Finding]:
+    """Tasks without one of the tables of single tasks, and tables without a task."""
+    tables = list(tables)
+    for name in tables:
+        if name not in model.tasks:
+            yield unknown(where, "task", name, model.tasks)
+    for name in model.tasks:
+        if name not in tables:
+            yield Finding(f"tasks.{name}", "has no table.", f"Give it one of its own in {where}.")
 
 
 def _graph(model: Model) -> Iterator[Finding]:
@@ -83,7 +106,7 @@ def _predictors(model: Model, task: Task) -> Iterator[Finding]:
     """What a task's predictors are in the graph, and must not be."""
     where, dag = place(model, task), model.dag
     effects = dag.descendants([task.column]) if dag else frozenset()
-    for name in mentioned(task.formula or ""):
+    for name in predictors(task.formula or ""):
         drop = f'Drop "{name}" from the formula'
         if name == task.column:
             yield Finding(where, f'task "{name}" predicts itself.', drop + " of that task.")
@@ -98,26 +121,60 @@ def _predictors(model: Model, task: Task) -> Iterator[Finding]:
             yield Finding(where, f'"{name}" is not in the graph.', remedy, "warning")
 
 
-def lacking(model: Model, known: list[str]) -> Iterator[Finding]:
-    """The columns that the model names and a table does not have."""
-    wanted: dict[str, Finding] = {}
-    if model.as_rows:
-        keys = ("by", "outcome")
-        named = [(f"tasks.{key}", model.tasks[key]) for key in keys]
-    else:
-        named = [(f"tasks.{task.name}", task.name) for task in outcomes(model)]
-    if "units" in model.data:
-        named.append(("data.units", model.data["units"]))
-    for task in outcomes(model):
-        if task.formula is not None:
-            names = mentioned(task.formula)
-            named += [(place(model, task), name) for name in names if name not in model.dag.latent]
-    for where, name in [*named, *(("dag", n) for n in sorted(model.dag.nodes - model.dag.latent))]:
-        if name in known or name in wanted:
+def lacking(model: Model, known: Mapping[str, list[str]]) -> Iterator[Finding]:
+    """The columns that the model names and a table does not have.
+
+    ``known`` are the columns of each task's own table, or under ``""`` those of the whole one.
+    """
+    wanted: dict[tuple[str, str], Finding] = {}
+    every = list(dict.fromkeys(name for columns in known.values() for name in columns))
+    for task, where, name in _wanted(model):
+        own = known.get(task, every)
+        if name in own:
             continue
-        finding = unknown(where, "column", name, known)
         if where == "dag":
+            if any(name == missing for missing, _ in wanted):
+                continue
+            finding = unknown(where, "column", name, own)
             remedy = f'{finding.remedy} If no table has it, write "latent: {name}".'
             finding = Finding(where, finding.problem, remedy)
-        wanted[name] = finding
+        else:
+            noun = f"column in the table of {task}" if task and task in known else "column"
+            finding = unknown(where, noun, name, own)
+        wanted.setdefault((name, task if task in known else ""), finding)
     yield from wanted.values()
+
+
+def _wanted(model: Model) -> Iterator[tuple[str, str, str]]:
+    """Every column that the model names: whose it is, where, and the column."""
+    tasks = outcomes(model)
+    if model.as_rows:
+        yield from (("", f"tasks.{key}", model.tasks[key]) for key in ("by", "outcome"))
+    else:
+        for task in tasks:
+            names = task.soft or [task.column]
+            yield from ((task.name, f"tasks.{task.name}", name) for name in names)
+    for task in tasks if "units" in model.data else ():
+        yield task.name, "data.units", model.data["units"]
+    for task in tasks:
+        for where, name in _mentioned(model, task):
+            yield task.name, where, name
+    yield from (("", "dag", name) for name in sorted(model.dag.nodes - model.dag.latent))
+
+
+def _mentioned(model: Model, task: Task) -> Iterator[tuple[str, str]]:
+    """The columns that a task's formula, its likelihood's options and its weights name."""
+    latent, own = model.dag.latent, "tasks" if model.as_rows else f"tasks.{task.name}"
+    for name in mentioned(task.formula or ""):
+        if name not in latent:
+            yield place(model, task), name
+    if not parts.faults("likelihoods", task.likelihood, ""):
+        for where, part in conflicts.nested("likelihoods", task.likelihood, own):
+            for name, option in parts.manual("likelihoods", part["kind"]).options.items():
+                value = part.get(name, option.default)
+                if option.kind == "Column" and isinstance(value, str):
+                    yield f"{where}.{name}", value
+                elif option.kind.startswith("Scale") and isinstance(value, Mapping):
+                    yield from ((f"{where}.{name}.formula", n) for n in mentioned(value["formula"]))
+    if task.weights:
+        yield f"{own}.weights", task.weights

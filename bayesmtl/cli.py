@@ -51,7 +51,9 @@ def _findings(path: Path, table: "pd.DataFrame | None", graph: bool) -> list[Fin
     unread: list[Finding] = []
     if table is None and not graph and "table" in model.data:
         try:
-            table = _table(model.folder / model.data["table"])
+            from bayesmtl import tables
+
+            table = tables.read(model.data["table"], model.folder)
         except ModelError as error:
             unread += error.findings
     return [*check(model, table), *unread]
@@ -141,6 +143,22 @@ def _predict(args: argparse.Namespace) -> int:
         _write(out, text.encode())
     else:
         print(text, end="")
+    return 0
+
+
+def _prior(args: argparse.Namespace) -> int:
+    from bayesmtl import printed
+    from bayesmtl.spec import load
+
+    model = load(args.file)
+    table = _table(args.table) if args.table else None
+    from bayesmtl import posterior
+    from bayesmtl.prior_predictive import expected
+    from bayesmtl.progress import busy
+
+    with busy("drawing from the prior"):
+        frame = expected(posterior.prior(model, table, seed=args.seed, draws=args.draws))
+    print(printed.rows(frame, args.format), end="")
     return 0
 
 
@@ -236,6 +254,12 @@ def _seed(text: str) -> int:
     return int(text)
 
 
+def _draws(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= 1_000_000:
+        raise argparse.ArgumentTypeError("give a whole number from 1 to 1000000")
+    return int(text)
+
+
 def _prob(text: str) -> float:
     try:
         prob = float(text)
@@ -263,6 +287,7 @@ _ARGUMENTS: dict[str, dict[str, Any]] = {
     "--table": {"type": Path, "help": "default: the model's own; - is CSV from stdin"},
     "--graph": {"action": "store_true", "help": "look at the file and its graph only"},
     "--seed": {"type": _seed, "default": 0, "help": "seed of the draws (default: 0)"},
+    "--draws": {"type": _draws, "default": 1000, "help": "how many draws (default: 1000)"},
     "--prob": {
         "type": _prob,
         "default": 0.9,
@@ -276,6 +301,7 @@ _ASK = "POST TABLE --seed --format"
 _VERBS: dict[str, tuple[Any, str, str]] = {
     "check": (_check, "say everything wrong with model files", "MODELS --table --graph"),
     "draw": (_draw, "draw a model's graph, as DOT or by the name of --out", "MODEL --out"),
+    "prior": (_prior, "say what the prior alone expects", "MODEL --table --seed --draws --format"),
     "fit": (_fit, "condition a model on a table", "MODEL TABLE --seed --out"),
     "report": (_report, "write the page that answers every question", f"{_ASK} --prob --out"),
     "weights": (_weights, "say what each task weighs", f"{_ASK} --prob"),

@@ -1,18 +1,19 @@
 """Models as text: what is fitted, and every prior in the user's units."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from textwrap import wrap
 
-from bayesmtl import parts, priors, tables
+from bayesmtl import group_wording, tables
 from bayesmtl.design import Design, encode
-from bayesmtl.errors import ModelError
-from bayesmtl.parts import Option, Part
 from bayesmtl.spec import Model, Task
+from bayesmtl.wording import prior_rows, prior_text, said, summary, tempering
 
 WIDTH = 100
 MOST = 12  # tasks that get a line each; of more only the first few
 FEW = 5
 LONGEST = 32  # of a name
+
+SHARED = (("relation", "relations"), ("shrinkage", "shrinkage"), ("residual", "residuals"))
 
 Row = Sequence[str]
 
@@ -32,8 +33,11 @@ def describe(model: Model, design: Design | None = None) -> str:
     sections = [
         [model.name, *wrap(model.doc, WIDTH)],
         [*_outline(model, every, design), *_task_lines(model, tasks, design), *more],
+        _missing_lines(design),
         _part_lines(model),
-        [*_prior_lines(tasks, design), *more, *_shared_lines(model)],
+        [*_prior_lines(model, tasks, design), *more, *_shared_lines(model)],
+        _group_lines(model, tasks, design),
+        _own_lines(model),
         [*_weight_lines(tasks, design), *more] if design and len(design.feature) else [],
     ]
     return "\n\n".join("\n".join(lines) for lines in sections if lines)
@@ -44,7 +48,7 @@ def _design(model: Model) -> Design | None:
     if "table" not in model.data:
         return None
     try:
-        return encode(model, tables.read(model.folder / model.data["table"]))
+        return encode(model, tables.read(model.data["table"], model.folder))
     except (ValueError, LookupError, TypeError):  # check says what is wrong, a description doesn't
         return None
 
@@ -54,16 +58,16 @@ def _outline(model: Model, tasks: list[Task], design: Design | None) -> list[str
     if not model.as_rows:
         return [f"Tasks: {len(tasks)}, a column each"]
     number = f"{len(tasks)}, " if design else ""
-    said = f"{tasks[0].column} ~ {tasks[0].formula or '1'}"
-    kind = _said("likelihoods", tasks[0].likelihood)
-    text = f"Tasks: {number}one per {model.tasks['by']}, each {said}, {kind}"
+    formula = f"{tasks[0].column} ~ {tasks[0].formula or '1'}"
+    kind = ", ".join(filter(None, [said("likelihoods", tasks[0].likelihood), tempering(tasks[0])]))
+    text = f"Tasks: {number}one per {model.tasks['by']}, each {formula}, {kind}"
     return wrap(text, WIDTH, subsequent_indent=" " * 7)
 
 
 def _task_lines(model: Model, tasks: list[Task], design: Design | None) -> list[str]:
     """A line for each task: its formula, its likelihood, its cells; long formulae stand below."""
     formulae = [f"~ {task.formula or '1'}" for task in tasks]
-    rows = [[_name(task.name), _said("likelihoods", task.likelihood)] for task in tasks]
+    rows = [[_name(t.name), said("likelihoods", t.likelihood), tempering(t)] for t in tasks]
     if model.as_rows:
         formulae, rows = [""] * len(tasks), [[row[0]] for row in rows]
     if design:
@@ -79,32 +83,41 @@ def _task_lines(model: Model, tasks: list[Task], design: Design | None) -> list[
     return lines
 
 
+def _missing_lines(design: Design | None) -> list[str]:
+    """What is imputed of the predictors, and how."""
+    if not design or design.gaps is None:
+        return []
+    imputation = design.gaps.imputation
+    ways = (("drawn", imputation.drawn), ("summed out", imputation.levels))
+    text = "; ".join(f"{', '.join(names)} {way}" for way, names in ways if names)
+    given = f", given {', '.join(imputation.given)}" if imputation.given else ""
+    return wrap(f"Missing predictors are imputed: {text}{given}.", WIDTH, subsequent_indent="  ")
+
+
 def _part_lines(model: Model) -> list[str]:
-    """The relation, the shrinkage and the engine, with what the user set and what they mean."""
+    """The relation, the shrinkage, the residual and the engine: what the user set, what they mean."""
     lines = []
-    for noun, role in (
-        ("relation", "relations"),
-        ("shrinkage", "shrinkage"),
-        ("engine", "engines"),
-    ):
+    for noun, role in (*SHARED, ("engine", "engines")):
         part = getattr(model, noun)
-        text = f"{noun.capitalize() + ':':<10} {_said(role, part)}. {_summary(role, part)}"
+        if part["kind"] == "independent" and noun == "residual":
+            continue
+        text = f"{noun.capitalize() + ':':<10} {said(role, part)}. {summary(role, part)}"
         lines += wrap(text, WIDTH, subsequent_indent=" " * 11)
     return lines
 
 
-def _prior_lines(tasks: list[Task], design: Design | None) -> list[str]:
+def _prior_lines(model: Model, tasks: list[Task], design: Design | None) -> list[str]:
     """The priors of each task's own parameters, in the units of its response."""
-    said = {}
+    told = {}
     for task in tasks:
         scale = design.unit(task.name) if design else None
-        said[task.name] = dict(_priors("likelihoods", task.likelihood, scale))
-    names = list(dict.fromkeys(name for own in said.values() for name in own))
+        told[task.name] = dict(prior_rows("likelihoods", task.likelihood, scale, model.priors, task.name))
+    names = list(dict.fromkeys(name for own in told.values() for name in own))
     if not names:
         return []
     rows = [
         ["", *names],
-        *([_name(n), *(own.get(p, "") for p in names)] for n, own in said.items()),
+        *([_name(n), *(own.get(p, "") for p in names)] for n, own in told.items()),
     ]
     note = "" if design else "; centre and unit are the mean and sd of the response"
     if {"offset", "cut"} & set(names):
@@ -115,64 +128,46 @@ def _prior_lines(tasks: list[Task], design: Design | None) -> list[str]:
 def _shared_lines(model: Model) -> list[str]:
     """The priors of what the tasks share."""
     rows = []
-    for noun, role in (("relation", "relations"), ("shrinkage", "shrinkage")):
-        rows += [[noun, *pair] for pair in _priors(role, getattr(model, noun), (0.0, 1.0))]
+    for noun, role in SHARED:
+        rows += [[noun, *pair] for pair in prior_rows(role, getattr(model, noun), (0.0, 1.0), model.priors)]
     return ["Priors of what the tasks share", *_columns(rows)] if rows else []
+
+
+def _group_lines(model: Model, tasks: list[Task], design: Design | None) -> list[str]:
+    """The group effects and their priors."""
+    if not design:
+        grouped = any("|" in (task.formula or "") for task in tasks)
+        rows = [[name, prior_text(value, over, None)] for name, value, over in group_wording.defaults()]
+        return ["Priors of group effects", *_columns(rows)] if grouped else []
+    lines = []
+    for grouping in design.groups:
+        lines += wrap(group_wording.outline(grouping, design.line.labels), WIDTH, subsequent_indent="  ")
+        lines += _blocks(group_wording.sd_rows(grouping, design, model.priors, FEW))
+        lines += _columns(group_wording.other_rows(grouping, model.priors))
+    return lines
+
+
+def _own_lines(model: Model) -> list[str]:
+    """What the user set one by one; the words centre and unit are of the task concerned."""
+    rows = [
+        [key, value if isinstance(value, str) else f"fixed at {value:g}"]
+        for key, value in model.priors.items()
+    ]
+    return ["Priors that the model file sets one by one", *_columns(rows)] if rows else []
 
 
 def _weight_lines(tasks: list[Task], design: Design) -> list[str]:
     """What a scale of 1 means: the prior sd of each weight, in units of the response."""
     head = "Prior sd of a weight whose scale is 1: of the linear predictor per unit of the predictor"
     rows: list[Row] = [["", *map(_name, design.feature.labels)]]
-    for task, uses in zip(tasks, design.uses, strict=False):
-        unit = design.unit(task.name)[1]
-        sds = [f"{unit / sd:.4g}" if used else "" for sd, used in zip(design.sd, uses, strict=True)]
-        rows.append([_name(task.name), *sds])
+    names = [design.task.labels[k] for k in design.owner]
+    shown = {task.name for task in tasks}
+    for label, name, uses in zip(design.line.labels, names, design.uses, strict=True):
+        if name in shown:
+            unit = design.unit(name)[1]
+            sds = [f"{unit / sd:.4g}" if used else "" for sd, used in zip(design.sd, uses, strict=True)]
+            rows.append([_name(label), *sds])
     return [head, *_blocks(rows)]
-
-
-def _said(role: str, part: Part) -> str:
-    """A part with its link and what the user set; priors stand in a section of their own."""
-    known = _options(role, part)
-    said = [str(part.get("link", known["link"].default))] if "link" in known else []
-    for name, value in part.items():
-        if name in ("kind", "link") or (name in known and known[name].kind in priors.SUPPORTS):
-            continue
-        if name not in known or value != known[name].default:
-            said.append(f"{name} = {value}")
-    return f"{part['kind']} ({', '.join(said)})" if said else str(part["kind"])
-
-
-def _options(role: str, part: Part) -> Mapping[str, Option]:
-    """The options of a part; none when there is no such part, which is for check to say."""
-    try:
-        return parts.manual(role, part["kind"]).options
-    except (ModelError, OSError, SyntaxError):
-        return {}
-
-
-def _summary(role: str, part: Part) -> str:
-    try:
-        return parts.manual(role, part["kind"]).summary
-    except (ModelError, OSError, SyntaxError):
-        return "There is no such part."
-
-
-def _priors(role: str, part: Part, scale: tuple[float, float] | None) -> Iterator[tuple[str, str]]:
-    """Each parameter of a part with its prior, with the numbers of centre and unit when known."""
-    for name, option in _options(role, part).items():
-        if option.kind not in priors.SUPPORTS:
-            continue
-        value = part.get(name, option.default)
-        try:
-            prior = priors.read(value, name, option.kind)
-        except ModelError:
-            yield name, str(value)
-            continue
-        if isinstance(prior, float):
-            yield name, f"fixed at {prior:g}"
-        else:
-            yield name, prior.text(*scale) if scale else str(prior)
 
 
 def _name(name: str) -> str:

@@ -12,7 +12,8 @@ from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
 from bayesmtl.errors import Finding, ModelError, listed, unknown
-from bayesmtl.terms import columns, expressions, plain_names, quoted, restored
+from bayesmtl.group_terms import split
+from bayesmtl.terms import columns, expressions, named, plain_names, quoted, restored
 
 __all__ = ["Encoding", "apply", "columns", "learn", "levels", "quoted", "strange"]
 
@@ -30,9 +31,9 @@ class Encoding:
     Parameters
     ----------
     formula
-        The text.
+        The text; its group terms are not encoded here.
     features
-        The names of its columns.
+        The names of the columns that its fixed part makes.
     state
         What formulaic remembers of the first table: knots of a spline, norms of a polynomial.
     categories
@@ -43,6 +44,11 @@ class Encoding:
     features: tuple[str, ...] = ()
     state: Mapping[str, Any] = field(default_factory=dict)
     categories: Mapping[str, list[Any]] = field(default_factory=dict)
+
+    @property
+    def fixed(self) -> str:
+        """The formula without its group terms."""
+        return split(self.formula)[0]
 
     def __str__(self) -> str:
         return repr([self.formula, list(self.features), self.state, self.categories])
@@ -55,7 +61,7 @@ class Encoding:
 
 
 def learn(formula: str, table: "pd.DataFrame", where: str) -> tuple[Encoding, "pd.DataFrame"]:
-    """The encoding of a formula on a table, and the columns it makes there; [row, feature].
+    """The encoding of a formula on a table, and the columns of its fixed part there; [row, feature].
 
     Knots, norms and levels of a term come from the rows where its columns are measured.
 
@@ -64,14 +70,21 @@ def learn(formula: str, table: "pd.DataFrame", where: str) -> tuple[Encoding, "p
     ModelError
         When a column is missing, or the formula can't be encoded.
     """
-    needed = columns(formula, where)
+    columns(formula, where)  # refuses what is no formula
+    return learn_part(formula, table, where)
+
+
+def learn_part(formula: str, table: "pd.DataFrame", where: str) -> tuple[Encoding, "pd.DataFrame"]:
+    """What ``learn`` gives, of a formula that may drop the offset, as that of a group term may."""
+    fixed = split(formula, where)[0]
+    needed = named(fixed, where)
     if wrong := [unknown("table", "column", n, map(str, table)) for n in needed if n not in table]:
         raise ModelError(*wrong)
     if wrong := [finding for n in needed if (finding := strange(table[n]))]:
         raise ModelError(*wrong)
     categories = {n: levels(table[n]) for n in needed if not _numeric(table[n])}
     state: dict[str, Any] = {}
-    for expression in expressions(formula, where):
+    for expression in expressions(fixed, where):
         learnt, graded = _learnt(expression, table, categories, where)
         state |= learnt
         categories |= graded
@@ -88,7 +101,7 @@ def apply(encoding: Encoding, table: "pd.DataFrame", where: str) -> "pd.DataFram
     ModelError
         When a column is missing or holds a category that the first table did not have.
     """
-    needed = columns(encoding.formula, where)
+    needed = named(encoding.fixed, where)
     wrong = [unknown("table", "column", n, map(str, table)) for n in needed if n not in table]
     for name, levels in _known_levels(encoding).items():
         new = set(table[name].dropna().unique()) - set(levels) if name in table else ()
@@ -112,7 +125,7 @@ def _learnt(
     expression: str, table: "pd.DataFrame", categories: Mapping[str, list[Any]], where: str
 ) -> tuple[dict[str, Any], dict[str, list[Any]]]:
     """What formulaic remembers of one expression, and the levels of one that makes categories."""
-    complete = _complete(table[columns(expression, where)])
+    complete = _complete(table[named(expression, where)])
     if not complete.any():
         problem = f'"{expression[1:-1]}" has no complete row.'
         raise ModelError(Finding(where, problem, "Measure its columns, or drop it."))
@@ -151,7 +164,7 @@ def levels(column: "pd.Series") -> list[Any]:
 
 def _known_levels(encoding: Encoding) -> dict[str, list[Any]]:
     """The levels of each column that is categorical, or is made so by ``C()``."""
-    names = plain_names(encoding.formula)[1]
+    names = plain_names(encoding.fixed)[1]
     found = {}
     for term, levels in encoding.categories.items():
         inside = re.match(r"C\(\s*(\w+)\s*[,)]", term)
@@ -174,12 +187,12 @@ def _encoded(encoding: Encoding, table: "pd.DataFrame", where: str) -> "pd.DataF
     import numpy as np
 
     made, spec = _matrix(encoding, table, where)
-    plain = {name: alias for alias, name in plain_names(encoding.formula)[1].items()}
+    plain = {name: alias for alias, name in plain_names(encoding.fixed)[1].items()}
     for name in _known_levels(encoding):
         if name in table and (missing := table[name].isna().to_numpy()).any():
             made.iloc[missing, spec.variable_indices[plain.get(name, name)]] = np.nan
     made = made.drop(columns="Intercept", errors="ignore")
-    return made.set_axis(restored(made.columns, encoding.formula), axis=1)
+    return made.set_axis(restored(made.columns, encoding.fixed), axis=1)
 
 
 def _matrix(encoding: Encoding, table: "pd.DataFrame", where: str) -> tuple["pd.DataFrame", Any]:
@@ -190,8 +203,8 @@ def _matrix(encoding: Encoding, table: "pd.DataFrame", where: str) -> tuple["pd.
     from formulaic.errors import DataMismatchWarning
     from formulaic.parser.types import Factor
 
-    plain, names = plain_names(encoding.formula)
-    needed = columns(encoding.formula, where)
+    plain, names = plain_names(encoding.fixed)
+    needed = named(encoding.fixed, where)
     known = encoding.categories
     values = {n: table[n].replace([np.inf, -np.inf], np.nan) for n in needed if n not in known}
     # only these: a column that is called "log" must not stand in the way of the function

@@ -19,14 +19,19 @@ from bayesmtl.errors import Finding, ModelError, unknown
 
 Part = Mapping[str, Any]  # {"kind": name, **options}
 
-# What a signature calls an option that is a number of something, or a probability.
+# What a signature calls an option that is a number of something, a probability, a column of the
+# table (or one number for every cell), another likelihood, or a list of relations.
 type Count = int
 type Chance = float
+type Column = Any
+type Likelihood = Any
+type Relations = Any
 
 ROLES = {
     "relations": "how tasks share weights",
     "shrinkage": "how large the weights of a feature are",
     "likelihoods": "how the cells of a task scatter",
+    "residuals": "what the cells of one row have in common beyond their predictors",
     "engines": "how the posterior is drawn",
     "reports": "questions to ask of a posterior",
 }
@@ -34,6 +39,7 @@ SINGULAR = {
     "relations": "relation",
     "shrinkage": "shrinkage",
     "likelihoods": "likelihood",
+    "residuals": "residual",
     "engines": "engine",
     "reports": "report",
 }
@@ -106,16 +112,52 @@ def find(role: str, name: str) -> Callable[..., Any]:
     return getattr(import_module(f"bayesmtl.{role}.{name}"), name)
 
 
-def bind(role: str, part: Part) -> Callable[..., Any]:
-    """The function of a checked part, with its options filled in."""
-    options = {key: value for key, value in part.items() if key != "kind"}
+def bind(role: str, part: Part, columns: Mapping[str, Any] | None = None) -> Callable[..., Any]:
+    """The function of a checked part, with its options filled in.
+
+    Parts in it are bound too, and an option that names a column gets its values from ``columns``.
+    """
+    options = {}
+    for name, option in manual(role, part["kind"]).options.items():
+        value = part.get(name, option.default)
+        if option.kind in _NESTED:
+            inner, several = _NESTED[option.kind]
+            bound = [bind(inner, table(v), columns) for v in (value if several else [value])]
+            options[name] = bound if several else bound[0]
+        elif option.kind == "Column" and isinstance(value, str):
+            options[name] = (columns or {})[value]
+        elif name in part:
+            options[name] = value
     return partial(find(role, part["kind"]), **options)
 
 
+def table(value: str | Part) -> Part:
+    """A part as a table, when it may be a name."""
+    return {"kind": value} if isinstance(value, str) else value
+
+
+def columns(role: str, part: Part) -> list[str]:
+    """The columns of the table that a part and the parts in it name."""
+    found: list[str] = []
+    for name, option in manual(role, part["kind"]).options.items():
+        value = part.get(name, option.default)
+        if option.kind == "Column" and isinstance(value, str):
+            found.append(value)
+        elif option.kind in _NESTED:
+            inner, several = _NESTED[option.kind]
+            for v in value if several else [value]:
+                found += columns(inner, table(v))
+    return list(dict.fromkeys(found))
+
+
 def settings(role: str, part: Part) -> dict[str, Any]:
-    """Every option of a part, as the user set it or by its default."""
-    known = manual(role, part["kind"]).options
-    return {name: part.get(name, option.default) for name, option in known.items()}
+    """Every option of a part, as the user set it or by its default, and those of the parts in it."""
+    found: dict[str, Any] = {}
+    for name, option in manual(role, part["kind"]).options.items():
+        value = found[name] = part.get(name, option.default)
+        if option.kind == "Likelihood":
+            found |= {k: v for k, v in settings("likelihoods", table(value)).items() if k not in found}
+    return found
 
 
 def faults(role: str, part: Part, where: str) -> list[Finding]:
@@ -170,6 +212,17 @@ def _misfit(value: Any, kind: str, where: str) -> list[Finding]:
         except ModelError as error:
             return list(error.findings)
         return []
+    if kind in _NESTED:
+        return _misfit_parts(value, kind, where)
+    if kind.startswith("Scale"):
+        return _misfit_scale(value, kind, where)
+    if value is None and kind.endswith(" | None"):
+        return []
+    kind = kind.removesuffix(" | None")
+    if kind == "Column":
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        sound = value is None or isinstance(value, str) or number
+        return [] if sound else [Finding(where, f"is {value!r}.", "Give a column's name, or a number.")]
     if kind.startswith("Literal["):
         known = ast.literal_eval(f"[{kind.removeprefix('Literal[').removesuffix(']')}]")
         return [] if value in known else [unknown(where, "choice", str(value), known)]
@@ -185,8 +238,47 @@ def _misfit(value: Any, kind: str, where: str) -> list[Finding]:
         "str": ((str,), "a string"),
         "bool": ((bool,), "true or false"),
         "list": ((list, tuple), "a list"),
+        "dict": ((Mapping,), "a table"),
         "int | list": ((int, list, tuple), "a whole number or a list"),
     }.get(kind, ((object,), "something else"))
     if isinstance(value, types) and (bool in types or not isinstance(value, bool)):
         return []
     return [Finding(where, f"is {value!r}.", f"Give {words}.")]
+
+
+_NESTED = {"Likelihood": ("likelihoods", False), "Relations": ("relations", True)}
+
+
+def _misfit_parts(value: Any, kind: str, where: str) -> list[Finding]:
+    """What is wrong with parts within a part."""
+    role, several = _NESTED[kind]
+    if several and not (isinstance(value, list | tuple) and value):
+        return [Finding(where, f"is {value!r}.", "Give a list of parts.")]
+    found = []
+    for i, inner in enumerate(value if several else [value]):
+        place = f"{where}[{i + 1}]" if several else where
+        if not isinstance(inner, str) and not (
+            isinstance(inner, Mapping) and isinstance(inner.get("kind"), str)
+        ):
+            found.append(Finding(place, f"is {inner!r}.", 'Give a name, or a table with "kind".'))
+        else:
+            found += faults(role, table(inner), place)
+    return found
+
+
+def _misfit_scale(value: Any, kind: str, where: str) -> list[Finding]:
+    """What is wrong with a scale: a prior or a number, a word, or a table with a formula."""
+    words = ["pooled", *re.findall(r"'(\w+)'", kind)]
+    if value in words:
+        return []
+    if isinstance(value, Mapping):
+        known = {"formula", "sigma", "weight"}
+        wrong = [unknown(where, "key", key, known) for key in value if key not in known]
+        if not isinstance(value.get("formula"), str):
+            wrong.append(Finding(where, "has no formula.", 'Write { formula = "x + z" }.'))
+        return wrong
+    if isinstance(value, str) and re.fullmatch(r"\w+", value):
+        return [unknown(where, "choice", value, words)]
+    if value == 0 and not isinstance(value, bool):
+        return []
+    return _misfit(value, "Positive", where)

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,14 @@ from typing import TYPE_CHECKING, Any
 from bayesmtl import parts
 from bayesmtl.parts import Option
 from bayesmtl.priors import SUPPORTS
+
+_KINDS = {
+    "Column": "a column of the table, or one number for every cell",
+    "Likelihood": "a likelihood, by its name or as a table",
+    "Relations": "a list of relations",
+    "Count": "a whole number from 1",
+    "Chance": "a number between 0 and 1",
+}
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +45,7 @@ def _grid(frame: "pd.DataFrame") -> str:
     from rich.table import Table
     from rich.text import Text
 
+    frame = frame.loc[:, [kind.kind != "b" or any(frame[c]) for c, kind in frame.dtypes.items()]]
     columns = list(map(str, frame.columns))
     ends = {end for name in columns for end in (f"{name}_low", f"{name}_high")}
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
@@ -49,7 +59,10 @@ def _grid(frame: "pd.DataFrame") -> str:
         cells = []
         for name in shown:
             low, high = (_number(row.get(f"{name}_{end}", "")) for end in ("low", "high"))
-            cells.append(Text(_number(row[name]) + (f" [{low}, {high}]" if low and high else "")))
+            value = row[name]
+            if isinstance(value, bool):  # a column of yes and no says its name or nothing
+                value = name if value else ""
+            cells.append(Text(_number(value) + (f" [{low}, {high}]" if low and high else "")))
         table.add_row(*cells)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000
     file = io.StringIO()
@@ -92,6 +105,11 @@ def _option(option: "Option") -> str:
     kind = option.kind
     if kind in SUPPORTS:
         kind = f"a prior of {SUPPORTS[kind]}"
+    elif kind.startswith("Scale"):
+        words = ['"pooled"', *(f'"{word}"' for word in re.findall(r"'(\w+)'", kind))]
+        kind = f'a prior of {SUPPORTS["Positive"]}, {", ".join(words)}, or {{ formula = "..." }}'
+    elif kind in _KINDS:
+        kind = _KINDS[kind]
     elif kind.startswith("Literal"):
         kind = f"one of {kind.removeprefix('Literal[').removesuffix(']')}"
     return f"{option.name} = {json.dumps(option.default)}: {kind}"

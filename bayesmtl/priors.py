@@ -7,7 +7,7 @@ predictor (for a likelihood whose link is not the identity, ``unit`` is one).
 
 import ast
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import isfinite, log
 from typing import Any
@@ -19,6 +19,8 @@ type Real = str | float
 type Positive = str | float
 type Fraction = str | float
 type Correlation = str | float
+# A positive parameter of each task: a prior, a number, "pooled", or a table with a formula.
+type Scale = str | float | Mapping[str, Any]
 
 # What each argument of a family is, so that a prior can be moved and scaled: its place on the axis,
 # a width, the reciprocal of a width, the logarithm of a width, or a pure number.
@@ -69,16 +71,17 @@ class Prior:
         """The arguments in the user's units."""
         return [_value(a, centre, unit) for a in self.arguments]
 
-    def standard(self, centre: Any = 0.0, unit: Any = 1.0) -> list[Any]:
+    def standard(self, centre: Any = 0.0, unit: Any = 1.0, log: Callable = log) -> list[Any]:
         """The arguments of the same prior for ``(value - centre) / unit``.
 
-        A family over positive numbers has no centre: there it is for ``value / unit``.
+        A family over positive numbers has no centre: there it is for ``value / unit``. ``log`` is that of the
+        unit's kind of array.
         """
         move: dict[str, Callable] = {
             "place": lambda a: (a - centre) / unit,
             "width": lambda a: a / unit,
             "rate": lambda a: a * unit,
-            "log": lambda a: a - (log(unit) if isinstance(unit, float) else _log(unit)),
+            "log": lambda a: a - log(unit),
             "number": lambda a: a,
         }
         roles = FAMILIES[self.family][1]
@@ -90,12 +93,6 @@ class Prior:
     def text(self, centre: float, unit: float) -> str:
         """The prior with its numbers filled in, as a person would write them."""
         return f"{self.family}({', '.join(f'{n:.4g}' for n in self.numbers(centre, unit))})"
-
-
-def _log(value: Any) -> Any:
-    import numpy as np
-
-    return np.log(value)
 
 
 def read(text: str | float, where: str = "prior", support: str = "Real") -> Prior | float:
@@ -116,8 +113,8 @@ def read(text: str | float, where: str = "prior", support: str = "Real") -> Prio
     remedy = f'Write it as "family(numbers)", for instance "{_example(support)}".'
     unreadable = Finding(where, f'can\'t read the prior "{text}".', remedy)
     try:
-        call = ast.parse(str(text).strip(), mode="eval").body
-        if isinstance(call, ast.Constant | ast.UnaryOp):
+        call = ast.parse(text.strip() if isinstance(text, str) else "", mode="eval").body
+        if isinstance(call, ast.Constant | ast.UnaryOp) and not isinstance(ast.literal_eval(call), bool):
             return _fixed(float(ast.literal_eval(call)), where, support)
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
         raise ModelError(unreadable) from None
@@ -201,3 +198,30 @@ def _value(text: str, centre: Any, unit: Any) -> Any:
         raise ValueError(text)
 
     return walk(ast.parse(text, mode="eval").body)
+
+
+def labels(key: str) -> tuple[str, ...]:
+    """The labels that a key of ``[priors]`` has in brackets; backquotes hold one that has a comma.
+
+    Examples
+    --------
+    >>> labels("weight[mood[sad], poly(age, 2)]"), labels("sigma[`a, b`]"), labels("sigma")
+    (('mood[sad]', 'poly(age, 2)'), ('a, b',), ())
+    """
+    text, found, depth, quoted = key.partition("[")[2].strip().removesuffix("]"), [""], 0, False
+    for letter in text:
+        quoted ^= letter == "`"
+        depth = max(0, depth + (letter in "([{") - (letter in ")]}"))
+        if letter == "," and not depth and not quoted:
+            found.append("")
+        elif letter != "`":
+            found[-1] += letter
+    return tuple(label.strip() for label in found) if text else ()
+
+
+def overrides(
+    given: Mapping[str, Any], name: str, support: str = "Real"
+) -> list[tuple[tuple[str, ...], Prior | float]]:
+    """What ``[priors]`` says of one parameter: each key's labels, and its prior or number."""
+    own = [key for key in given if key.partition("[")[0].strip() == name]
+    return [(labels(key), read(given[key], f"priors.{key}", support)) for key in own]

@@ -1,147 +1,270 @@
 """Models as NumPyro programs."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import numpyro
-import numpyro.distributions as dist
-from jax.scipy.linalg import solve_triangular
-from numpyro.handlers import scope, seed, substitute, trace
+from numpyro.handlers import scale, scope
 
-from bayesmtl.axes import Axis, axis
+from bayesmtl import sites
+from bayesmtl.axes import Axis
 from bayesmtl.design import Design
-from bayesmtl.outcomes import Cells, Outcome
-from bayesmtl.parts import bind
-from bayesmtl.sites import STANDARD, Array, latent, record
+from bayesmtl.effects import beside, contribution, effects
+from bayesmtl.imputation import impute
+from bayesmtl.joint import Joint, Residual
+from bayesmtl.outcomes import Cells, Outcome, place
+from bayesmtl.own import own_weights
+from bayesmtl.parts import bind, settings
+from bayesmtl.responses import Family
+from bayesmtl.sharing import weights
+from bayesmtl.sites import Array, record
+from bayesmtl.summing import Summed, sum_out
 
-Program = Callable[..., dict[str, Outcome]]
+
+@dataclass(frozen=True)
+class Said:
+    """What a program says of a family's cells.
+
+    Parameters
+    ----------
+    outcome
+        Of each cell by itself.
+    y
+        The responses, observed or simulated; [cell].
+    joint, part
+        The distribution of all cells whose residuals are correlated, and the family's place among them;
+        None where residuals are independent.
+    summed
+        The configurations of missing predictors, for each of which ``outcome`` has a distribution; None where
+        nothing is summed out.
+    """
+
+    outcome: Outcome
+    y: Array
+    joint: Joint | None = None
+    part: slice = slice(None)
+    summed: Summed | None = None
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """What a program knows of a family before it sees any data.
+
+    ``line [member, line]`` are the places of its linear predictors among all, and ``partner`` those among the
+    linear predictors that rows have something in common with. ``away [member, feature]`` is how far the mean
+    of a member's own rows is from that of all.
+    """
+
+    family: Family
+    line: np.ndarray
+    partner: np.ndarray
+    part: slice
+    spread: Axis
+    away: np.ndarray
+
+
+type Program = Callable[..., dict[str, Said]]
 
 
 def build(design: Design) -> Program:
     """A model as a NumPyro program ``program(data, observed=True)``.
 
     Arrays are arguments, so that refits of one shape share one compilation. With ``observed=False`` it
-    simulates the responses. It returns each family's outcome.
+    simulates the responses. It returns what is said of each family's cells.
 
-    The linear predictor of a cell is ``offset + x @ weight``, with the weights of a task
-    ``scale * (loading @ z)``, in the units of its response over those of the predictors.
+    The linear predictor of a cell is ``offset + x @ weight + z @ effect``, with the weights of a task
+    ``scale * (loading @ v)``, in the units of its response over those of the predictors.
     """
-    relation = bind("relations", design.model.relation)
-    shrinkage = bind("shrinkage", design.model.shrinkage)
-    likelihoods = {f.name: bind("likelihoods", f.likelihood) for f in design.families}
-    task, feature = design.task, design.feature
-    members = {f.name: [task.labels.index(n) for n in f.task.labels] for f in design.families}
-    units = jnp.array([design.unit(name)[1] for name in task.labels])
-    mean, sd, uses = jnp.array(design.mean), jnp.array(design.sd), jnp.array(design.uses)
+    model, line, units = design.model, design.line, jnp.array(design.unit_of)
+    frames, partners = _frames(design), design.partner
+    residual = bind("residuals", model.residual)
+    width = jnp.array([design.unit_of[line.labels.index(name)] for name in partners.labels])
+    student = all(f.likelihood["kind"] == "student_t" for f in design.partners)
 
-    def program(data: Mapping[str, Any], observed: bool = True) -> dict[str, Outcome]:
-        standard = weights(relation(task, feature), shrinkage(feature), data.get("pilot"))
-        weight = jnp.where(uses, standard * units[:, None] / sd, 0.0)
-        weight = record("weight", weight, task, feature)
-        outcomes = {}
-        for family in design.families:
-            given = data["cells"][family.name]
-            own = weight[jnp.array(members[family.name])]
-            cells = Cells(
-                task=family.task,
-                of=given["of"],
-                centre=jnp.array(family.centre),
-                unit=jnp.array(family.unit),
-                shift=own @ mean,
-                grades=jnp.array(family.values),
+    def program(data: Mapping[str, Any], observed: bool = True) -> dict[str, Said]:
+        with sites.settings(model.priors):
+            pilot, given, filled = data.get("pilot", {}), data, None
+            if design.gaps is not None:
+                filled = impute(design.gaps, data, observed)
+                data = filled.data
+            weight = _weights(design, pilot.get("weight"))
+            keys = _keys(data.get("key"), frames)
+            cells = {
+                name: _cells(design, frame, data["cells"][name], weight, keys.get(name), observed)
+                for name, frame in frames.items()
+            }
+            fixed = jnp.concatenate([_levels(design, frames, cells)[:, None], weight], axis=1)
+            effect = {}
+            for group in design.groups:
+                known = beside(pilot[group.name], group, fixed) if group.name in pilot else None
+                effect[group.name] = effects(group, line, units, known)
+            rows = len(data["residual"].get("pattern", ()))
+            common = (
+                residual(partners, rows, student, width) if partners.labels else Residual(None, None, None)
             )
-            eta = (data["x"][given["row"]] * own[given["of"]]).sum(-1)
-            with scope(prefix=family.name, divider="."):
-                outcome = likelihoods[family.name](eta, cells)
-                y = given["y"] if observed else None
-                numpyro.sample("y", outcome.distribution, obs=y)
-            outcomes[family.name] = outcome
-        return outcomes
+            outcomes = {}
+            for name, frame in frames.items():
+                each = [
+                    _predictor(data, name, frame, at, weight, effect, common, units)
+                    for at in range(frame.line.shape[1])
+                ]
+                eta = jnp.stack(each, -1) if frame.family.nominal else each[0]
+                tail = {"df": common.df} if common.df is not None and frame.part.stop else {}
+                likelihood = {**frame.family.likelihood, **tail}
+                part = bind("likelihoods", likelihood, data["cells"][name]["columns"])
+                with scope(prefix=name, divider="."):
+                    outcomes[name] = part(eta, cells[name])
+            if filled is None or not filled.summed:
+                return _observe(data, frames, outcomes, common, observed)
+            found, y, summed = sum_out(filled, outcomes, given["cells"], observed, data.get("key"))
+            return {name: Said(found[name], y[name], summed=summed) for name in frames}
 
     return program
 
 
-def weights(loading: Array, scale: Array, pilot: Mapping[str, Any] | None) -> Array:
-    """Standard weights under a relation's loading matrix and a shrinkage's scales; [task, feature].
-
-    They are ``scale * loading @ v`` with ``v [factor, feature]`` standard normal. With a pilot, ``v`` is
-    drawn by way of its conditional distribution given loading and scale, were the likelihood normal there.
-    """
-    tasks, features = loading.shape[-2], len(scale)
-    if not features:
-        return jnp.zeros((tasks, 0))
-    if loading.shape[-1] > tasks:
-        # more factors than tasks would be directions that the data can't tell apart: the Cholesky
-        # factor of the covariance has the same prior with the fewest coordinates
-        loading = jnp.linalg.cholesky(loading @ jnp.swapaxes(loading, -1, -2))
-    loading = scale[:, None, None] * loading  # [feature, task, factor]
-    shape = (axis("feature", features), axis("factor", loading.shape[-1]))
-    z = latent("z" + STANDARD, dist.Normal(0.0, 1.0), *shape)
-    if pilot is None:
-        return jnp.einsum("ktf,kf->tk", loading, z)
-    precision, place = pilot["precision"].T, pilot["place"].T  # [feature, task]
-    known = jnp.einsum("ktf,kt,ktg->kfg", loading, precision, loading) + jnp.eye(len(shape[1]))
-    root = jnp.linalg.cholesky(known)
-    pull = jnp.einsum("ktf,kt->kf", loading, precision * place)[..., None]
-    mean = solve_triangular(root, pull, lower=True)
-    v = solve_triangular(root, mean + z[..., None], lower=True, trans=1)[..., 0]
-    change = jnp.log(jnp.diagonal(root, axis1=-2, axis2=-1)).sum()
-    numpyro.factor("pilot", 0.5 * jnp.sum(z**2 - v**2) - change)
-    return jnp.einsum("ktf,kf->tk", loading, v)
+def _frames(design: Design) -> dict[str, _Frame]:
+    """The families by their names."""
+    found, taken, beside = {}, 0, 0
+    for family in design.families:
+        line = np.array([[design.line.labels.index(n) for n in lines] for lines in family.lines])
+        spread = design.spread.feature.take(design.spread_of(family).tolist())
+        joined = family in design.partners
+        part = slice(taken, taken + len(family.y)) if joined else slice(0)
+        found[family.name] = _Frame(
+            family,
+            line,
+            np.arange(line.size).reshape(line.shape) + beside,
+            part,
+            spread,
+            _away(design, family),
+        )
+        taken, beside = (taken + len(family.y), beside + line.size) if joined else (taken, beside)
+    return found
 
 
-@dataclass(frozen=True)
-class Anatomy:
-    """What a program is made of: the axes of every site, and each family's loss."""
-
-    axes: Mapping[str, tuple[Axis, ...]]
-    losses: Mapping[str, str]
+def _keys(key: Any, frames: Mapping[str, _Frame]) -> dict[str, Any]:
+    """A key for each family, where there is one for all."""
+    return {} if key is None else dict(zip(frames, jax.random.split(key, len(frames)), strict=True))
 
 
-def anatomy(program: Program, data: Mapping[str, Any]) -> Anatomy:
-    """What a program is made of, without running it."""
-    found: dict[str, tuple[Axis, ...]] = {}
-    losses: dict[str, str] = {}
-
-    def shapes() -> None:
-        with trace() as sites:
-            outcomes = seed(program, 0)(data)
-        losses.update({name: outcome.loss for name, outcome in outcomes.items()})
-        for name, site in sites.items():
-            if (axes := _axes(site)) is not None:
-                found[name] = axes
-
-    jax.eval_shape(shapes)
-    return Anatomy(found, losses)
+def _away(design: Design, family: Family) -> np.ndarray:
+    x, count = design.predictors.centred[family.row], np.bincount(family.of, minlength=len(family.task))
+    total = np.zeros((len(family.task), x.shape[1]))
+    np.add.at(total, family.of, np.nan_to_num(x))
+    mean = total / np.maximum(count, 1)[:, None]
+    return np.where(np.abs(mean) > 1e-9 * design.predictors.sd, mean, 0.0)
 
 
-def replay(
-    program: Program, data: Mapping[str, Any], sites: Mapping[str, Array], key: Array, observed: bool
-) -> tuple[dict[str, Array], dict[str, Array], dict[str, Outcome]]:
-    """The program at one draw of its sites: what it records, the log priors, and the outcomes.
-
-    The log priors are those that the user can set: of the parameters above the weights, not of the weights
-    given them.
-    """
-    with trace() as seen:
-        outcomes = seed(substitute(program, data=dict(sites)), key)(data, observed)
-    free = {n: s for n, s in seen.items() if s["type"] == "sample" and not s["is_observed"]}
-    recorded = {
-        name: site["value"]
-        for name, site in seen.items()
-        if not name.endswith(STANDARD) and _axes(site) is not None
-    }
-    log_prior = {
-        name.removesuffix(STANDARD): jnp.sum(site["fn"].log_prob(site["value"]))
-        for name, site in free.items()
-        if not name.endswith(".y") and name != "z" + STANDARD
-    }
-    return recorded, log_prior, outcomes
+def _weights(design: Design, pilot: Mapping[str, Any] | None) -> Array:
+    """The weights in the user's units, shared or with a prior of their own; [line, feature]."""
+    model, line, feature = design.model, design.line, design.feature
+    if not len(feature):
+        return jnp.zeros((len(line), 0))
+    unit = design.unit_of[:, None] / design.predictors.sd
+    own = own_weights(line, feature, design.uses, unit)
+    shared = np.flatnonzero((design.uses & ~own.known).any(0))
+    weight = jnp.zeros(design.uses.shape)
+    if len(shared):
+        some = feature.take(shared.tolist())
+        given = {name: value[:, shared] for name, value in pilot.items()} if pilot else None
+        relation, shrinkage = bind("relations", model.relation), bind("shrinkage", model.shrinkage)
+        standard = weights(relation(line, some), shrinkage(line, some), given)
+        weight = weight.at[:, shared].set(standard * unit[:, shared])
+    return record("weight", jnp.where(design.uses, own.draw(weight), 0.0), line, feature)
 
 
-def _axes(site: Mapping[str, Any]) -> tuple[Axis, ...] | None:
-    """The axes of a parameter's site; None of any other site, such as the responses."""
-    return site.get("axes", site.get("infer", {}).get("axes"))
+def _levels(design: Design, frames: Mapping[str, _Frame], cells: dict[str, Cells]) -> Array:
+    """The level of each linear predictor, 0 where there is none; [line]. They are put in the cells."""
+    level = jnp.zeros(len(design.line))
+    for name, frame in frames.items():
+        options = settings("likelihoods", frame.family.likelihood)
+        if "offset" in options:
+            with scope(prefix=name, divider="."):
+                own = place(cells[name], options["offset"])
+            cells[name] = replace(cells[name], level=own)
+            level = level.at[frame.line.ravel()].set(own.ravel())
+    return level
+
+
+def _predictor(
+    data: Mapping[str, Any],
+    name: str,
+    frame: _Frame,
+    at: int,
+    weight: Array,
+    effect: Mapping[str, Array],
+    common: Residual,
+    units: Array,
+) -> Array:
+    """One linear predictor of each cell of a family, without its offset; [cell]."""
+    of, row = data["cells"][name]["of"], data["cells"][name]["row"]
+    line = jnp.array(frame.line[:, at])[of]
+    eta = (data["x"][row] * weight[line]).sum(-1)
+    for group, u in effect.items():
+        given = data["groups"][group]
+        eta += contribution(u, given["level"], given["z"], line, row)
+    if common.shift is not None and frame.part.stop:
+        place = data["residual"]["row"][frame.part]
+        eta += units[line] * common.shift[place, jnp.array(frame.partner[:, at])[of]]
+    return eta
+
+
+def _cells(
+    design: Design, frame: _Frame, given: Mapping[str, Any], weight: Array, key: Any, observed: bool
+) -> Cells:
+    family = frame.family
+    own = weight[jnp.array(frame.line)]  # [member, line, feature]
+    shift, lean = own @ design.predictors.mean, jnp.einsum("mlf,mf->ml", own, jnp.array(frame.away))
+    return Cells(
+        task=family.task,
+        of=given["of"],
+        centre=jnp.array(family.centre),
+        unit=jnp.array(family.unit),
+        shift=shift if family.nominal else shift[:, 0],
+        lean=lean if frame.away.any() else None,
+        grades=jnp.array(family.values),
+        lines=Axis("task", tuple(label for lines in family.lines for label in lines)),
+        noise_x=given["noise_x"],
+        noise_feature=frame.spread,
+        y=given["y"] if observed else None,
+        key=key,
+    )
+
+
+def _observe(
+    data: Mapping[str, Any],
+    frames: Mapping[str, _Frame],
+    outcomes: Mapping[str, Outcome],
+    common: Residual,
+    observed: bool,
+) -> dict[str, Said]:
+    """Condition on the responses, or simulate them."""
+    said = {}
+    together = [name for name, f in frames.items() if f.part.stop and common.root is not None]
+    if together and common.root is not None:
+        loc, width = (
+            jnp.concatenate([getattr(outcomes[name].distribution, each) for name in together])
+            for each in ("loc", "scale")
+        )
+        joint = Joint(loc, width, common.root, data["residual"], common.df)
+        y = jnp.concatenate([data["cells"][name]["y"] for name in together]) if observed else None
+        y = numpyro.sample("joint.y", joint, obs=y)
+        said = {n: Said(outcomes[n], y[frames[n].part], joint, frames[n].part) for n in together}
+    for name, outcome in outcomes.items():
+        if name not in together:
+            said[name] = Said(outcome, _seen(name, outcome, data["cells"][name], observed))
+    return {name: said[name] for name in frames}
+
+
+def _seen(name: str, outcome: Outcome, given: Mapping[str, Any], observed: bool) -> Array:
+    """The responses of one family; [cell]."""
+    with scope(prefix=name, divider="."):
+        if observed and outcome.marginal is not None:
+            numpyro.factor("marginal", outcome.marginal)
+            return given["y"]
+        with scale(scale=given["power"]):
+            return numpyro.sample("y", outcome.distribution, obs=given["y"] if observed else None)

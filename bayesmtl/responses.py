@@ -10,7 +10,7 @@ import pandas as pd
 from bayesmtl import tables
 from bayesmtl.axes import Axis
 from bayesmtl.errors import Finding, ModelError, listed
-from bayesmtl.parts import Part, settings
+from bayesmtl.parts import Part, columns, manual, settings, table
 from bayesmtl.spec import Task
 
 
@@ -28,11 +28,17 @@ class Family:
         The member tasks.
     of, row, y
         Each cell's member, row of the table and response; [cell].
+    power
+        What each cell's likelihood is raised to: 1 unless the task is tempered; [cell].
+    columns
+        Each cell's values of the columns that the likelihood's options name; [cell].
     centre, unit
         Mean and standard deviation of each member's response, on the scale of its linear predictor
         (1 where the link is not the identity); [member].
     grades
-        Each member's grades, lowest first; empty for a response without grades.
+        Each member's grades, lowest first, or its categories; empty for a response without.
+    nominal
+        Whether the grades are categories, with a linear predictor for each but the first.
     """
 
     name: str
@@ -41,9 +47,27 @@ class Family:
     of: np.ndarray
     row: np.ndarray
     y: np.ndarray
+    power: np.ndarray
+    columns: Mapping[str, np.ndarray]
     centre: np.ndarray
     unit: np.ndarray
     grades: tuple[tuple[Any, ...], ...]
+    nominal: bool
+
+    @property
+    def lines(self) -> tuple[tuple[str, ...], ...]:
+        """The labels of each member's linear predictors."""
+        if not self.nominal:
+            return tuple((name,) for name in self.task.labels)
+        return tuple(
+            tuple(f"{name}[{grade}]" for grade in grades[1:])
+            for name, grades in zip(self.task.labels, self.grades, strict=True)
+        )
+
+    @property
+    def tempered(self) -> np.ndarray:
+        """Whether some cell of each member counts for more or less than one; [member]."""
+        return np.array([(self.power[self.of == i] != 1).any() for i in range(len(self.task))])
 
     @property
     def values(self) -> np.ndarray:
@@ -62,10 +86,12 @@ class Family:
 
 @dataclass(frozen=True)
 class Response:
-    """One task's cells: their rows and values, its grades, and its centre and unit."""
+    """One task's cells: their rows, values and powers, its grades, and its centre and unit."""
 
     row: np.ndarray
     y: np.ndarray
+    power: np.ndarray
+    columns: Mapping[str, np.ndarray]
     grades: tuple[Any, ...]
     centre: float
     unit: float
@@ -81,8 +107,9 @@ def response(task: Task, column: pd.Series) -> tuple[np.ndarray, tuple[Any, ...]
     """
     where = f"tasks.{task.name}"
     options = settings("likelihoods", task.likelihood)
-    if "levels" in options:
-        grades = _grades(options["levels"], column, where)
+    if "levels" in options or "categories" in options:
+        given: Any = options.get("levels", options.get("categories"))
+        grades = _grades(given, column, where, "categories" in options)
         codes = {grade: i for i, grade in enumerate(grades)}
         bad = ~column.isin(grades)
         if bad.any():
@@ -130,22 +157,51 @@ def families(tasks: list[Task], responses: list[Response]) -> tuple[Family, ...]
                 of=np.concatenate([np.full(len(r.y), m) for m, r in enumerate(own)]),
                 row=np.concatenate([r.row for r in own]),
                 y=np.concatenate([r.y for r in own]),
+                power=np.concatenate([r.power for r in own]),
+                columns={
+                    name: np.concatenate([r.columns[name] for r in own])
+                    for name in columns("likelihoods", part)
+                },
                 centre=np.array([r.centre for r in own]),
                 unit=np.array([r.unit for r in own]),
                 grades=tuple(r.grades for r in own),
+                nominal="categories" in settings("likelihoods", part),
             )
         )
     return tuple(found)
 
 
-def scale(part: Mapping[str, Any], y: np.ndarray) -> tuple[float, float]:
-    """Centre and unit of a response on the scale of its linear predictor."""
-    link = settings("likelihoods", part).get("link")
-    if link == "identity":
-        return float(y.mean()), float(y.std(ddof=1)) or 1.0
+def spread_formula(part: Part) -> str | None:
+    """The formula of a likelihood's scale, if it has one."""
+    tables_ = [v for v in settings("likelihoods", part).values() if isinstance(v, Mapping)]
+    return next((v["formula"] for v in tables_ if "formula" in v), None)
+
+
+def scale(part: Part, y: np.ndarray, given: Mapping[str, np.ndarray]) -> tuple[float, float]:
+    """Centre and unit of a response on the scale of its linear predictor.
+
+    Where noise is added to the linear predictor they are the mean and the standard deviation of the response,
+    or of its logarithm; under any other log link the logarithm of the mean rate, and 1; else 0 and 1.
+    """
+    part = _innermost(part)
+    options, known = settings("likelihoods", part), manual("likelihoods", part["kind"]).options
+    link, noisy = options.get("link"), any(option.kind.startswith("Scale") for option in known.values())
+    if link == "identity" or (link == "log" and noisy):
+        z = y if link == "identity" else np.log(y)
+        return float(z.mean()), float(z.std(ddof=1)) or 1.0
     if link == "log":
-        return float(np.log(max(y.mean(), 0.5 / len(y)))), 1.0
+        exposure = options.get("exposure")
+        total = given[exposure].sum() if isinstance(exposure, str) else len(y) * (exposure or 1.0)
+        return float(np.log(max(y.sum(), 0.5) / total)), 1.0
     return 0.0, 1.0
+
+
+def _innermost(part: Part) -> Part:
+    """The likelihood that has the linear predictor: that of which another is censored or truncated."""
+    for name, option in manual("likelihoods", part["kind"]).options.items():
+        if option.kind == "Likelihood":
+            return _innermost(table(part.get(name, option.default)))
+    return part
 
 
 def _numbers(grades: tuple[Any, ...]) -> list[float]:
@@ -153,13 +209,15 @@ def _numbers(grades: tuple[Any, ...]) -> list[float]:
     return [float(g) for g in grades] if numeric else [float(i) for i in range(len(grades))]
 
 
-def _grades(levels: int | list[Any], column: pd.Series, where: str) -> list[Any]:
-    """The values of a graded response, lowest first."""
+def _grades(levels: int | list[Any], column: pd.Series, where: str, nominal: bool) -> list[Any]:
+    """The values of a graded response, lowest first, or its categories."""
     if isinstance(levels, list | tuple):
         return list(levels)
     if hasattr(column, "cat"):
         return column.cat.categories.tolist()
     values = sorted(column.unique().tolist())
+    if nominal and not levels:
+        return values
     if not pd.api.types.is_numeric_dtype(column):
         raise ModelError(
             Finding(where, "has grades in words.", 'Give their order: levels = ["low", "high"].')

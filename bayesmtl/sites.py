@@ -1,18 +1,22 @@
 """Sites of a program that know their axes. JAX starts here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import numpyro
 import numpyro.distributions as dist
 from numpyro.primitives import _PYRO_STACK, apply_stack
 
 from bayesmtl import priors
-from bayesmtl.axes import Axis
+from bayesmtl.axes import Axis, axis
 from bayesmtl.errors import Finding, ModelError
-from bayesmtl.priors import Correlation, Real
+from bayesmtl.matching import Governed, called, governed
+from bayesmtl.priors import Correlation, Prior, Real
 
 Array = jax.Array
 
@@ -35,11 +39,48 @@ _DENSITIES: dict[str, Callable[..., dist.Distribution]] = {
 }
 
 
-def latent(name: str, prior: dist.Distribution, *axes: Axis) -> Array:
-    """A latent array with one entry per combination of labels; its shape is ``axes``."""
+type Heard = dict[str, list[tuple[Axis, ...]]]
+_SETTINGS: ContextVar[tuple[Mapping[str, Any], Heard] | None] = ContextVar("settings", default=None)
+
+
+@contextmanager
+def settings(given: Mapping[str, Any]) -> Iterator[Heard]:
+    """Let ``[priors]`` set what is sampled inside; yields the axes of every parameter that it could set.
+
+    What an inner block hears, the outer one hears too.
+    """
+    outer = _SETTINGS.get()
+    heard: Heard = {} if outer is None else outer[1]
+    token = _SETTINGS.set((given, heard))
+    try:
+        yield heard
+    finally:
+        _SETTINGS.reset(token)
+
+
+def set_by_user(name: str, axes: tuple[Axis, ...], support: str) -> list[Governed]:
+    """What ``[priors]`` says of a parameter."""
+    if (block := _SETTINGS.get()) is None:
+        return []
+    given, heard = block
+    if axes not in heard.setdefault(called(name), []):
+        heard[called(name)].append(axes)
+    return governed(given, name, axes, support)
+
+
+def density(prior: Prior, place: Any = 0.0, width: Any = 1.0) -> dist.Distribution:
+    """The density of ``(value - place) / width`` under a prior in the user's units."""
+    return _DENSITIES[prior.family](*prior.standard(place, width, jnp.log))
+
+
+def latent(name: str, prior: dist.Distribution, *axes: Axis, of: str = "") -> Array:
+    """A latent array with one entry per combination of labels; its shape is ``axes``.
+
+    ``of`` is the parameter under a prior of the user's that it is, or is a part of.
+    """
     own = len(axes) - prior.event_dim
     prior = prior.expand(tuple(map(len, axes[:own]))).to_event(own)
-    return numpyro.sample(name, prior, infer={"axes": axes})
+    return numpyro.sample(name, prior, infer={"axes": axes, "of": of})
 
 
 def record(name: str, value: Array, *axes: Axis) -> Array:
@@ -50,21 +91,74 @@ def record(name: str, value: Array, *axes: Axis) -> Array:
     return apply_stack(message | {"cond_indep_stack": []})["value"]
 
 
-def sample(name: str, prior: Real, *axes: Axis, support: str, centre: Any = 0.0, unit: Any = 1.0) -> Array:
+def sample(
+    name: str,
+    prior: Real | Array,
+    *axes: Axis,
+    support: str,
+    centre: Any = 0.0,
+    unit: Any = 1.0,
+    lean: Array | None = None,
+) -> Array:
     """A parameter under a prior that the user can set, in the user's units; its shape is ``axes``.
 
-    The sampler sees ``(value - centre) / unit``, which is of order one whatever the units.
+    The sampler sees ``(value + lean - centre) / unit``, which is of order one whatever the units. A real
+    parameter that other parameters make up for leans by what they add, so that the sampler sees the sum that
+    the data know. In place of a prior an array fixes it.
     """
-    read = priors.read(prior, name, support)
     shape = tuple(map(len, axes))
+    if isinstance(prior, jax.Array):
+        return record(name, jnp.broadcast_to(prior, shape), *axes)
+    place, width = _per_label(centre if support == "Real" else 0.0, shape), _per_label(unit, shape)
+    if own := set_by_user(name, axes, support):
+        return _mixed(name, prior, own, axes, support, place, width, lean)
+    read = priors.read(prior, name, support)
     if isinstance(read, float):
         return record(name, jnp.full(shape, read), *axes)
-    place, width = _per_label(centre if support == "Real" else 0.0, shape), _per_label(unit, shape)
-    arguments = read.standard(place, width)
     if support == "Fraction":
-        return latent(name, _DENSITIES[read.family](*arguments), *axes)
-    standard = latent(name + STANDARD, _DENSITIES[read.family](*arguments), *axes)
+        return latent(name, density(read), *axes, of=name)
+    leaning = None if lean is None else lean / width
+    standard = _leaning(name, density(read, place, width), leaning, *axes, of=name)
     return record(name, place + width * standard, *axes)
+
+
+def _mixed(
+    name: str,
+    prior: Real,
+    own: list[Governed],
+    axes: tuple[Axis, ...],
+    support: str,
+    place: Any,
+    width: Any,
+    lean: Array | None,
+) -> Array:
+    """A parameter some of whose entries have priors of their own: a site for those of each prior."""
+    shape = tuple(map(len, axes))
+    rest = ~np.any([each.where for each in own], axis=0)
+    sets = [(each.prior, each.where) for each in own]
+    if rest.any():
+        sets.append((priors.read(prior, name, support), rest))
+    value = jnp.zeros(shape)
+    for number, (read, where) in enumerate(sets):
+        if isinstance(read, float):
+            value = jnp.where(where, read, value)
+            continue
+        some = axis(f"{name}{number + 1}", int(where.sum()))
+        at, by = (0.0, 1.0) if support == "Fraction" else (place, width)
+        at, by = (jnp.broadcast_to(each, shape)[where] for each in (at, by))
+        leaning = None if lean is None else lean[where] / by
+        standard = _leaning(f"{name}{number + 1}", density(read, at, by), leaning, some, of=name)
+        value = value.at[where].set(at + by * standard)
+    return record(name, value, *axes)
+
+
+def _leaning(name: str, prior: dist.Distribution, lean: Array | None, *axes: Axis, of: str) -> Array:
+    """A draw from a prior, by way of what it is with ``lean`` added."""
+    if lean is None:
+        return latent(name + STANDARD, prior, *axes, of=of)
+    prior = prior.expand(tuple(map(len, axes)))
+    there = dist.transforms.AffineTransform(lean, 1.0)
+    return latent(name + STANDARD, dist.TransformedDistribution(prior, there), *axes, of=of) - lean
 
 
 def _per_label(value: Any, shape: tuple[int, ...]) -> Any:
@@ -92,17 +186,43 @@ class _Sorted(dist.Distribution):
 
 def ordered(name: str, prior: Real, *axes: Axis) -> Array:
     """Parameters in rising order along the last axis, otherwise independent; their shape is ``axes``."""
-    read = priors.read(prior, name, "Real")
-    if isinstance(read, float):
-        raise ModelError(Finding(name, "can't all be fixed at one number.", "Give a prior."))
-    density = _DENSITIES[read.family](*read.standard())
-    return latent(name, _Sorted(density, len(axes[-1])), *axes)
+    rows, last = axes[:-1], axes[-1]
+    shape = tuple(map(len, rows))
+    own = set_by_user(name, axes, "Real")
+    for each in own:
+        if (each.where.any(-1) != each.where.all(-1)).any():
+            raise ModelError(
+                Finding(f"priors.{each.key}", f"names one {last.name} of several.", "Name a task's all.")
+            )
+    sets = [(each.key, each.prior, each.where.all(-1)) for each in own]
+    rest = ~np.any([where for *_, where in sets], axis=0) if sets else np.full(shape, True)
+    if rest.any():
+        sets.append((name, priors.read(prior, name, "Real"), rest))
+    for key, read, _ in sets:
+        if isinstance(read, float):
+            raise ModelError(Finding(key, "can't all be fixed at one number.", "Give a prior."))
+    if len(sets) == 1:
+        return latent(name, _Sorted(density(sets[0][1]), len(last)), *axes, of=name)  # type: ignore[arg-type]
+    value = jnp.zeros((*shape, len(last)))
+    for number, (_, read, where) in enumerate(sets):
+        some = axis(f"{name}{number + 1}", int(where.sum()))
+        own_cuts = _Sorted(density(read), len(last))  # type: ignore[arg-type]
+        risen = latent(f"{name}{number + 1}{STANDARD}", own_cuts, some, last, of=name)
+        value = value.at[where].set(risen)
+    return record(name, value, *axes)
 
 
-def correlation_root(name: str, prior: Correlation, one: Axis) -> Array:
-    """The Cholesky factor of a correlation matrix over an axis; its shape is the axis twice."""
+def correlation_root(name: str, prior: Correlation, one: Axis, *members: Axis) -> Array:
+    """The Cholesky factor of a correlation matrix over an axis, for each member; [members, one, one]."""
+    shape = tuple(map(len, members))
     if len(one) == 1:
-        return jnp.ones((1, 1))
-    read = priors.read(prior, name, "Correlation")
-    (concentration,) = read.numbers()  # type: ignore[union-attr]
-    return latent(name + STANDARD, dist.LKJCholesky(len(one), concentration), one, one.other())
+        return jnp.ones((*shape, 1, 1))
+    concentration = np.full(shape, _concentration(priors.read(prior, name, "Correlation")))
+    for each in set_by_user(name, members, "Correlation"):
+        concentration = np.where(each.where, _concentration(each.prior), concentration)
+    roots = dist.LKJCholesky(len(one), jnp.asarray(concentration))
+    return latent(name + STANDARD, roots, *members, one, one.other(), of=name)
+
+
+def _concentration(prior: Prior | float) -> float:
+    return prior.numbers()[0]  # type: ignore[union-attr]

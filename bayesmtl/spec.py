@@ -17,23 +17,34 @@ _TYPES: dict[str, tuple[Any, str]] = {
     "formula": (str, "a string"),
     "dag": (str, "a string of arrows"),
     "data": (Mapping, 'a table with "table" and "units"'),
-    "relation": ((str, Mapping), "a relation's name, or a table"),
+    "relation": ((str, Mapping, list, tuple), "a relation's name, a table, or a list of relations"),
     "shrinkage": ((str, Mapping), "a shrinkage's name, or a table"),
+    "residual": ((str, Mapping), "a residual's name, or a table"),
+    "priors": (Mapping, 'a table such as {"weight[age]" = "normal(0, 1)"}'),
+    "missing": (str, '"drop" or "impute"'),
     "engine": ((str, Mapping), "an engine's name, or a table"),
     "name": (str, "a string"),
     "doc": (str, "a string"),
     "references": ((list, tuple), "a list of strings"),
 }
+_OWN = ("formula", "importance", "weights", "soft")  # a task's keys that are not its likelihood's
 
 
 @dataclass(frozen=True)
 class Task:
-    """One outcome: its column, what predicts it, and how its cells scatter."""
+    """One outcome: its column, what predicts it, how its cells scatter, and what they count.
+
+    ``importance`` and the column ``weights`` temper its likelihood; ``soft`` are the columns of the
+    probabilities of its categories, in place of a category.
+    """
 
     name: str
     column: str
     formula: str | None
     likelihood: Part
+    importance: float = 1.0
+    weights: str | None = None
+    soft: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -44,16 +55,25 @@ class Model:
     ----------
     tasks
         A likelihood for each outcome: a name, or a table with ``kind``, its options, and a
-        ``formula`` of the task's own. For tasks as rows: ``by``, ``outcome`` and ``kind``.
+        ``formula`` of the task's own. ``importance``, a number, and ``weights``, a column, temper the
+        likelihood. For tasks as rows: ``by``, ``outcome`` and ``kind``.
     formula
         What predicts every task that has no formula. Without it, a task's predictors are its
         measured causes in the graph.
     dag
         The causal graph, as text or as a Dag.
-    relation, shrinkage, engine
-        Parts: a name, or a table with ``kind`` and options.
+    relation, shrinkage, residual, engine
+        Parts: a name, or a table with ``kind`` and options. A list of relations is their sum.
+    priors
+        Priors by the names that parameters have in the posterior, ``"weight[height, age]"``, in the user's
+        units; a number fixes the parameter.
+    missing
+        What to do with rows whose predictors are missing: ``"drop"`` them for the tasks that use these
+        predictors, or ``"impute"``: a model of the predictors draws continuous ones beside the parameters
+        and sums out binary and categorical ones, supposing that they are missing at random.
     data
-        ``table``, the file of the table, and ``units``, the column that names its rows.
+        ``table``, the file of the table, or one for each task; and ``units``, the column that names its
+        rows.
     name, doc, references
         What the model is called, what it is for, and where it comes from.
 
@@ -74,8 +94,11 @@ class Model:
     dag: Dag = field(default_factory=Dag)
     relation: Part = field(default_factory=lambda: {"kind": "partial"})
     shrinkage: Part = field(default_factory=lambda: {"kind": "normal"})
+    residual: Part = field(default_factory=lambda: {"kind": "independent"})
+    priors: Mapping[str, str | float] = field(default_factory=dict)
+    missing: str = "drop"
     engine: Part = field(default_factory=lambda: {"kind": "nuts"})
-    data: Mapping[str, str] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
     name: str = "model"
     doc: str = ""
     references: tuple[str, ...] = ()
@@ -94,7 +117,11 @@ class Model:
                 object.__setattr__(self, "dag", Dag.read(self.dag))
             except ModelError as error:
                 wrong += error.findings
-        for key in ("relation", "shrinkage", "engine"):
+        if isinstance(self.relation, list | tuple):
+            object.__setattr__(self, "relation", {"kind": "sum_of", "relations": list(self.relation)})
+        if self.missing not in ("drop", "impute") and isinstance(self.missing, str):
+            wrong.append(unknown("missing", "choice", self.missing, ["drop", "impute"]))
+        for key in ("relation", "shrinkage", "residual", "engine"):
             if isinstance(getattr(self, key), str | Mapping):
                 part, found = _part(getattr(self, key), key)
                 object.__setattr__(self, key, part)
@@ -110,7 +137,12 @@ class Model:
             wrong += [
                 Finding(f"data.{key}", f"is {value!r}.", "Give a string.")
                 for key, value in self.data.items()
-                if not isinstance(value, str)
+                if not isinstance(value, str) and not (key == "table" and isinstance(value, Mapping))
+            ]
+            wrong += [
+                Finding(f"data.table.{task}", f"is {file!r}.", "Give the path of a file.")
+                for task, file in self.tables.items()
+                if not isinstance(file, str)
             ]
         if wrong:
             raise ModelError(*wrong)
@@ -137,19 +169,28 @@ class Model:
         """Whether a column of the table names each row's task."""
         return {"by", "outcome"} <= set(self.tasks)
 
+    @property
+    def tables(self) -> Mapping[str, str]:
+        """The file of each task's own table, if the tasks have tables of their own."""
+        table = self.data.get("table")
+        return table if isinstance(table, Mapping) else {}
+
     def listed_tasks(self, levels: list[str] | None = None) -> list[Task]:
         """The tasks in the order of the file; for tasks as rows, one for each level of ``by``."""
         if self.as_rows:
-            part = {k: v for k, v in self.tasks.items() if k not in ("by", "outcome", "formula")}
-            formula = self.tasks.get("formula", self.formula)
             outcome = self.tasks["outcome"]
-            return [Task(n, outcome, self._predictors(outcome, formula), part) for n in levels or []]
-        found = []
-        for name, value in self.tasks.items():
-            part = {"kind": value} if isinstance(value, str) else dict(value)
-            formula = part.pop("formula", self.formula)
-            found.append(Task(name, name, self._predictors(name, formula), part))
-        return found
+            part = {k: v for k, v in self.tasks.items() if k not in ("by", "outcome")}
+            return [self._task(n, outcome, part) for n in levels or []]
+        return [
+            self._task(name, name, {"kind": value} if isinstance(value, str) else value)
+            for name, value in self.tasks.items()
+        ]
+
+    def _task(self, name: str, column: str, settings: Mapping[str, Any]) -> Task:
+        formula = self._predictors(column, settings.get("formula", self.formula))
+        own = {key: settings[key] for key in ("importance", "weights") if key in settings}
+        likelihood = {key: value for key, value in settings.items() if key not in _OWN}
+        return Task(name, column, formula, likelihood, soft=tuple(settings.get("soft", ())), **own)
 
     def _predictors(self, node: str, formula: str | None) -> str | None:
         """A formula as given, or that of the node's measured causes in the graph."""
@@ -216,7 +257,7 @@ def _task_faults(tasks: Mapping[str, Any]) -> list[Finding]:
             for key in ("by", "outcome")
             if not isinstance(tasks[key], str)
         ]
-        return wrong + _part(tasks, "tasks")[1] + _formula_fault(tasks, "tasks")
+        return wrong + _part(tasks, "tasks")[1] + _own_faults(tasks, "tasks")
     if "kind" in tasks and ("by" in tasks or "outcome" in tasks):
         lacking = "outcome" if "by" in tasks else "by"
         return [Finding("tasks", f'has no "{lacking}".', "Tasks as rows need by, outcome and kind.")]
@@ -232,11 +273,23 @@ def _task_faults(tasks: Mapping[str, Any]) -> list[Finding]:
             wrong.append(Finding(where, f"is {value!r}.", 'Give a likelihood, such as "gaussian".'))
             continue
         wrong += _part(value, where)[1]
-        wrong += _formula_fault(value, where)
+        wrong += _own_faults(value, where)
     return wrong
 
 
-def _formula_fault(value: str | Mapping[str, Any], where: str) -> list[Finding]:
-    if isinstance(value, str) or isinstance(value.get("formula", ""), str):
+def _own_faults(value: str | Mapping[str, Any], where: str) -> list[Finding]:
+    """What is wrong with the keys of a task that are not its likelihood's."""
+    if isinstance(value, str):
         return []
-    return [Finding(f"{where}.formula", f"is {value['formula']!r}.", "Give a string.")]
+    wrong = [
+        Finding(f"{where}.{key}", f"is {value[key]!r}.", remedy)
+        for key, remedy in (("formula", "Give a string."), ("weights", "Give a column's name."))
+        if not isinstance(value.get(key, ""), str)
+    ]
+    importance = value.get("importance", 1.0)
+    if isinstance(importance, bool) or not isinstance(importance, int | float) or not importance > 0:
+        wrong.append(Finding(f"{where}.importance", f"is {importance!r}.", "Give a positive number."))
+    soft = value.get("soft", ["", ""])
+    if not isinstance(soft, list | tuple) or len(soft) < 2 or not all(isinstance(s, str) for s in soft):
+        wrong.append(Finding(f"{where}.soft", f"is {soft!r}.", "Give a column for each category."))
+    return wrong

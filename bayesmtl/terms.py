@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bayesmtl.errors import Finding, ModelError, listed, unknown
+from bayesmtl.errors import Finding, ModelError, unknown
+from bayesmtl.group_terms import split
 
-_GROUP = re.compile(r"\([^()]*\|[^()]*\)|\(.*\|\s*gr\(.*\)\)")
 _QUOTED = re.compile(r"`([^`]+)`")
 
 
@@ -18,7 +18,7 @@ def quoted(name: str) -> str:
 
 
 def columns(formula: str, where: str = "formula") -> list[str]:
-    """The columns of a table that a formula needs.
+    """The columns of a table that a formula needs, those of its group terms among them.
 
     Raises
     ------
@@ -27,13 +27,32 @@ def columns(formula: str, where: str = "formula") -> list[str]:
 
     Examples
     --------
-    >>> columns("age + log(income) + `hours worked`")
-    ['age', 'hours worked', 'income']
+    >>> columns("age + log(income) + `hours worked` + (1 + age | school)")
+    ['age', 'hours worked', 'income', 'school']
     """
-    plain, names = plain_names(formula)
+    fixed, groups = split(formula, where)
+    _keep_offset(fixed, formula, where)
+    needed = set(named(fixed, where))
+    for group in groups:
+        needed |= {*named(group.terms, where), *group.factors}
+        if not offset(group.terms, where) and not named(group.terms, where):
+            problem = f'has a term of the group "{group.group}" without a column.'
+            raise ModelError(Finding(where, problem, f'Write "(1 | {group.group})".'))
+    return sorted(needed)
+
+
+def named(part: str, where: str = "formula") -> list[str]:
+    """The columns that a formula without group terms needs.
+
+    Raises
+    ------
+    ModelError
+        When the text is no formula, has a response, or calls an unknown function.
+    """
+    plain, names = plain_names(part)
     needed: set[str] = set()
     called: set[str] = set()
-    for factor in _factors(formula, plain, where):
+    for factor in _factors(part, plain, where):
         if factor.eval_method.value == "lookup":
             needed.add(factor.expr)
         elif factor.eval_method.value == "python":
@@ -49,11 +68,46 @@ def columns(formula: str, where: str = "formula") -> list[str]:
     return sorted(needed)
 
 
-def expressions(formula: str, where: str) -> list[str]:
-    """The parts of a formula that are computed, as formulae of their own."""
-    plain, names = plain_names(formula)
+def products(part: str, where: str = "formula") -> list[tuple[list[str], list[str]]]:
+    """The columns that each term of a formula without group terms multiplies, and those in its functions.
+
+    Examples
+    --------
+    >>> products("age:sex + log(income)")
+    [([], ['income']), (['age', 'sex'], [])]
+    """
+    plain, names = plain_names(part)
+    found = []
+    for term in _parsed(part, plain, where):
+        own, inside = [], set()
+        for factor in term.factors:
+            if factor.eval_method.value == "lookup":
+                own.append(names.get(factor.expr, factor.expr))
+            elif factor.eval_method.value == "python":
+                used = _used(ast.parse(factor.expr.strip(), mode="eval"))[0]
+                inside |= {names.get(name, name) for name in used}
+        if own or inside:
+            found.append((own, sorted(inside)))
+    return found
+
+
+def offset(part: str, where: str = "formula") -> bool:
+    """Whether a formula without group terms has an offset: not with a 0, or a -1."""
+    return "1" in map(str, _parsed(part, plain_names(part)[0], where))
+
+
+def _keep_offset(fixed: str, formula: str, where: str) -> None:
+    if fixed.strip() not in ("", "0") and not offset(fixed, where):
+        problem = f'"{formula}" drops the offset, which every task has.'
+        remedy = 'Take the "0" out; the prior of a task\'s offset can be set.'
+        raise ModelError(Finding(where, problem, remedy))
+
+
+def expressions(part: str, where: str) -> list[str]:
+    """The parts of a formula without group terms that are computed, as formulae of their own."""
+    plain, names = plain_names(part)
     found = dict.fromkeys(
-        factor.expr for factor in _factors(formula, plain, where) if factor.eval_method.value == "python"
+        factor.expr for factor in _factors(part, plain, where) if factor.eval_method.value == "python"
     )
     return [f"{{{_requoted(expression, names)}}}" for expression in found]
 
@@ -73,10 +127,6 @@ def _parsed(formula: str, plain: str, where: str) -> Any:
     from formulaic import Formula, SimpleFormula
     from formulaic.errors import FormulaicError
 
-    if groups := _GROUP.findall(formula):
-        problem = f"has a group term, {listed(groups)}, which can't be fitted yet."
-        remedy = "Take it out, or make the groups the tasks: tasks as rows."
-        raise ModelError(Finding(where, problem, remedy))
     if "~" in formula:
         raise ModelError(Finding(where, f'"{formula}" has a "~".', "Write its right side only."))
     try:
@@ -87,10 +137,6 @@ def _parsed(formula: str, plain: str, where: str) -> Any:
     if reason:
         problem = f'can\'t read "{formula}": {reason}'
         raise ModelError(Finding(where, problem, 'Write it as "x + z + x:z".'))
-    if "1" not in list(map(str, parsed)) and formula.strip() not in ("", "0"):
-        problem = f'"{formula}" drops the offset, which every task has.'
-        remedy = 'Take the "0" out; the prior of a task\'s offset can be set.'
-        raise ModelError(Finding(where, problem, remedy))
     return parsed
 
 
@@ -148,11 +194,42 @@ def mentioned(formula: str) -> list[str]:
 
     Examples
     --------
-    >>> mentioned("age + bs(income, df=4) + `hours worked`:C(region, Treatment('south'))")
-    ['age', 'hours worked', 'income', 'region']
+    >>> mentioned("age + bs(income, df=4) + `hours worked`:C(region, Treatment('south')) + (1 |p| room)")
+    ['age', 'hours worked', 'income', 'region', 'room']
     """
     plain = re.sub(r"'[^']*'|\"[^\"]*\"", "", _QUOTED.sub("", formula))
+    plain = re.sub(r"\|\s*\w+\s*\|", "|", plain)
     words = re.findall(r"(?<![\w.])([^\W\d][\w.]*)(?!\w|\s*\(|\s*=[^=])", plain)
     constants = {"np", "contr", "True", "False", "None"}
     names = {word for word in words if word.split(".")[0] not in constants}
     return sorted(names | set(_QUOTED.findall(formula)))
+
+
+def predictors(formula: str) -> list[str]:
+    """What ``mentioned`` names without the columns that only say which group a row belongs to.
+
+    Examples
+    --------
+    >>> predictors("age + (1 + bmi | ward)")
+    ['age', 'bmi']
+    """
+    try:
+        fixed, groups = split(formula)
+    except ModelError:
+        return mentioned(formula)
+    return mentioned(" + ".join([fixed, *(group.terms for group in groups)]))
+
+
+def factors(formula: str) -> list[str]:
+    """The columns that say which group a row belongs to.
+
+    Examples
+    --------
+    >>> factors("age + (1 + bmi | ward/bed)")
+    ['bed', 'ward']
+    """
+    try:
+        groups = split(formula)[1]
+    except ModelError:
+        return []
+    return sorted({name for group in groups for name in group.factors})

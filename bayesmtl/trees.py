@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from itertools import product
 from typing import Any
@@ -11,51 +12,101 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
+from numpyro.handlers import seed, trace
 
 from bayesmtl.axes import Axis
 from bayesmtl.chains import Run
 from bayesmtl.description import describe
 from bayesmtl.design import Design
 from bayesmtl.errors import Finding
-from bayesmtl.program import Program, anatomy, replay
+from bayesmtl.parts import settings
+from bayesmtl.program import Program
+from bayesmtl.replay import anatomy, densities, replay, simulate
 
 LARGEST = 20_000_000  # pointwise values that are kept; a larger posterior leaves them out
 
 
-def grow(design: Design, program: Program, data: Mapping[str, Any], run: Run, seed: int) -> xr.DataTree:
+def grow(design: Design, program: Program, data: Mapping[str, Any], run: Run, start: int) -> xr.DataTree:
     """A finished run as a tree.
 
     Returns
     -------
     DataTree
-        Groups ``posterior``, ``sample_stats``, ``log_prior``, ``observed_data`` and ``constant_data``; and,
-        unless they would be too large, ``log_likelihood`` and ``posterior_predictive``, with a variable for
-        each task. A parameter that a task does not have is ``nan``.
+        Groups ``posterior``, ``sample_stats``, ``log_prior``, ``prior``, ``observed_data`` and
+        ``constant_data``; and, unless they would be too large, ``log_likelihood``, ``posterior_predictive``
+        and ``prior_predictive``, with a variable for each task. A parameter that a task does not have is
+        ``nan``. The log likelihood of a tempered cell is raised to its power.
     """
-    shape = run.stats["diverging"].shape
-    draws = int(np.prod(shape))
-    pointwise = draws * sum(len(f.y) for f in design.families) <= LARGEST
-    recorded, log_prior, cells = _recorded(design, program, data, run, seed, pointwise)
-    made = anatomy(program, data)
-    posterior = _merged(design, made.axes, recorded | _per_task(design, cells))
+    chains, draws = run.stats["diverging"].shape
+    pointwise = chains * draws * sum(len(f.y) for f in design.families) <= LARGEST
+    tell = _teller(design, program, data, pointwise)
+    keys = jax.random.split(jax.random.key(start + 1), chains + 1)
+    told = [tell({n: v[c] for n, v in run.sites.items()}, draws, keys[c]) for c in range(chains)]
+    recorded, log_prior, cells = jax.tree.map(lambda *each: np.stack(each), *told)
+    posterior, likely, predictive = _groups(design, program, data, recorded, cells)
     groups = {
-        "posterior": xr.Dataset(posterior),
+        "posterior": posterior,
         "sample_stats": xr.Dataset({k: (("chain", "draw"), v) for k, v in _stats(run.stats).items()}),
         "log_prior": xr.Dataset(
             {name: (("chain", "draw"), value) for name, value in _summed(log_prior).items()}
         ),
-        "observed_data": xr.Dataset(cellwise(design, {f.name: f.responses for f in design.families})),
-        "constant_data": _constants(design, made.losses),
+        "log_likelihood": likely,
+        "posterior_predictive": predictive,
+        **forecast(design, program, data, draws, keys[chains], tell),
     }
-    if pointwise:
-        density = {f.name: cells[f.name]["log_prob"] for f in design.families}
-        drawn = {f.name: f.in_numbers(cells[f.name]["y"]) for f in design.families}
-        groups["log_likelihood"] = xr.Dataset(cellwise(design, density))
-        groups["posterior_predictive"] = xr.Dataset(cellwise(design, drawn))
-    for name in ("posterior", "sample_stats", "log_prior", "log_likelihood", "posterior_predictive"):
-        if name in groups:
-            groups[name] = groups[name].assign_coords(chain=np.arange(shape[0]), draw=np.arange(shape[1]))
-    return xr.DataTree.from_dict(groups)
+    return _tree(design, program, data, groups)
+
+
+def forecast(
+    design: Design, program: Program, data: Mapping[str, Any], draws: int, key: Any, tell: Any = None
+) -> dict[str, xr.Dataset]:
+    """The groups ``prior`` and ``prior_predictive``: what is expected before any response is seen."""
+    tell = tell or _teller(design, program, data, True)
+    first, second = jax.random.split(key)
+    sites = jax.jit(jax.vmap(lambda one: _latent(program, data, one)))(jax.random.split(first, draws))
+    recorded, _, cells = jax.tree.map(lambda v: v[None], tell(sites, draws, second, observed=False))
+    prior, _, predictive = _groups(design, program, data, recorded, cells)
+    return {"prior": prior, "prior_predictive": predictive}
+
+
+def before(design: Design, program: Program, data: Mapping[str, Any], draws: int, start: int) -> xr.DataTree:
+    """What is expected before any response is seen, as a tree."""
+    groups = forecast(design, program, data, draws, jax.random.key(start + 1))
+    return _tree(design, program, data, groups)
+
+
+def _tree(
+    design: Design, program: Program, data: Mapping[str, Any], groups: Mapping[str, xr.Dataset]
+) -> xr.DataTree:
+    """Groups of draws, those that are empty left out, beside the data."""
+    kept = {
+        name: group.assign_coords(chain=np.arange(group.sizes["chain"]), draw=np.arange(group.sizes["draw"]))
+        for name, group in groups.items()
+        if group.data_vars
+    }
+    kept["observed_data"] = xr.Dataset(cellwise(design, {f.name: f.responses for f in design.families}))
+    kept["constant_data"] = _constants(design, anatomy(program, data).losses)
+    return xr.DataTree.from_dict(kept)
+
+
+def _latent(program: Program, data: Mapping[str, Any], key: Any) -> dict[str, Any]:
+    """One draw of the latent sites from their prior."""
+    with trace() as sites:
+        seed(program, key)(data)
+    return {n: s["value"] for n, s in sites.items() if s["type"] == "sample" and not s["is_observed"]}
+
+
+def _groups(
+    design: Design, program: Program, data: Mapping[str, Any], recorded: Any, cells: Any
+) -> tuple[xr.Dataset, xr.Dataset, xr.Dataset]:
+    """Parameters, log densities of cells and new responses; the last two are empty if they were left out."""
+    axes = anatomy(program, data).axes
+    parameters = xr.Dataset(_merged(design, axes, recorded | _per_task(design, cells)))
+    if any("y" not in cells[f.name] for f in design.families):
+        return parameters, xr.Dataset(), xr.Dataset()
+    density = {f.name: cells[f.name]["log_prob"] for f in design.families}
+    drawn = {f.name: f.in_numbers(cells[f.name]["y"]) for f in design.families}
+    return parameters, xr.Dataset(cellwise(design, density)), xr.Dataset(cellwise(design, drawn))
 
 
 def stamp(tree: xr.DataTree, design: Design, run: Run, seed: int, findings: list[Finding]) -> xr.DataTree:
@@ -63,7 +114,9 @@ def stamp(tree: xr.DataTree, design: Design, run: Run, seed: int, findings: list
     tree.attrs = {
         "model": design.model.to_json(),
         "description": describe(design.model, design),
-        "encodings": json.dumps([str(e) for e in design.encodings]),
+        "encodings": json.dumps([str(e) for e in design.predictors.encodings]),
+        "spread": json.dumps([str(e) for e in design.spread.encodings]),
+        "groups": json.dumps([str(g) for g in design.groups]),
         "grades": json.dumps(
             {
                 name: list(grades)
@@ -79,6 +132,8 @@ def stamp(tree: xr.DataTree, design: Design, run: Run, seed: int, findings: list
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": json.dumps({p: version(p) for p in ("bayesmtl", "numpyro", "jax", "arviz", "numpy")}),
     }
+    if design.gaps is not None:
+        tree.attrs["imputation"] = str(design.gaps.imputation)
     return tree
 
 
@@ -111,38 +166,45 @@ def members(tree: xr.DataTree, labels: tuple[Axis, ...], variable: str) -> np.nd
     return np.nan_to_num(values.reshape(-1, *values.shape[2:]))
 
 
-def _recorded(
-    design: Design, program: Program, data: Mapping[str, Any], run: Run, seed: int, pointwise: bool
-) -> tuple[Any, Any, Any]:
-    """Everything that the program says at each draw; [chain, draw, ...]."""
-    shape = run.stats["diverging"].shape
+def _teller(design: Design, program: Program, data: Mapping[str, Any], pointwise: bool) -> Any:
+    """Everything that a program says at each of some draws of its sites; [draw, ...].
+
+    Compiled once for chains and prior alike.
+    """
     sizes = {f.name: len(f.task) for f in design.families}
+    # what is integrated out is drawn back given the responses, so that the prior is told without them
+    marginal = any("marginal" in settings("likelihoods", f.likelihood).values() for f in design.families)
 
-    def one(given: Any) -> Any:
+    def one(given: Any, observed: bool) -> Any:
         sites, key = given
-        recorded, log_prior, outcomes = replay(program, data, sites, key, observed=True)
-        said = {}
-        for name, outcome in outcomes.items():
-            of, y = data["cells"][name]["of"], data["cells"][name]["y"]
-            total = jax.ops.segment_sum(outcome.information, of, sizes[name])
-            count = jax.ops.segment_sum(jnp.ones_like(outcome.information), of, sizes[name])
-            said[name] = {
+        recorded, log_prior, said = replay(program, data, sites, key, observed=observed)
+        told = {}
+        for name, each in said.items():
+            of, power = data["cells"][name]["of"], data["cells"][name]["power"]
+            information = each.outcome.information.reshape(len(of), -1).sum(-1) * power
+            total = jax.ops.segment_sum(information, of, sizes[name])
+            count = jax.ops.segment_sum(jnp.ones_like(information), of, sizes[name])
+            told[name] = {
                 "information": total / count,
-                "loss_weight": outcome.loss_weight,
-                "noise": outcome.noise,
+                "loss_weight": each.outcome.loss_weight,
+                "noise": each.outcome.noise,
             }
-            if pointwise:
-                drawn = outcome.distribution.sample(jax.random.fold_in(key, 1))
-                said[name] |= {
-                    "log_prob": outcome.distribution.log_prob(y).astype(jnp.float32),
-                    "y": drawn.astype(jnp.float32),
-                }
-        return recorded, log_prior, said
+        if pointwise:
+            density, drawn = densities(said, data), simulate(said, jax.random.fold_in(key, 1))
+            for name in said:
+                told[name]["log_prob"] = density[name].astype(jnp.float32)
+                told[name]["y"] = drawn[name].astype(jnp.float32)
+        return recorded, log_prior, told
 
-    flat = {name: v.reshape(-1, *v.shape[2:]) for name, v in run.sites.items()}
-    keys = jax.random.split(jax.random.key(seed + 1), int(np.prod(shape)))
-    out = jax.jit(lambda given: jax.lax.map(one, given, batch_size=50))((flat, keys))
-    return jax.tree.map(lambda v: np.asarray(v).reshape(*shape, *v.shape[1:]), out)
+    @partial(jax.jit, static_argnums=1)
+    def many(given: Any, observed: bool) -> Any:
+        return jax.lax.map(lambda each: one(each, observed), given, batch_size=50)
+
+    def tell(sites: Mapping[str, Any], draws: int, key: Any, observed: bool = True) -> Any:
+        told = many((dict(sites), jax.random.split(key, draws)), observed or not marginal)
+        return jax.tree.map(np.asarray, told)
+
+    return tell
 
 
 def _per_task(design: Design, cells: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,10 +221,13 @@ def _merged(
     """One variable for the sites that families name alike: ``sigma`` of all tasks that have one."""
     own = {f.name: (f.task,) for f in design.families}
     labels = dict(labels) | {n: own[n.partition(".")[0]] for n in recorded if n not in labels}
-    coordinates: dict[str, tuple[str, ...]] = {"task": design.task.labels}
+    coordinates = {"task": design.task.labels, "feature": design.feature.labels}
     for found in labels.values():
         for axis in found:
-            coordinates[axis.name] = max(coordinates.get(axis.name, ()), axis.labels, key=len)
+            known = coordinates.get(axis.name, ())
+            coordinates[axis.name] = tuple(dict.fromkeys((*known, *axis.labels)))
+    for name in coordinates:  # a matrix of an axis with itself
+        coordinates[name] = coordinates.get(name.removesuffix("_"), coordinates[name])
     variables: dict[str, xr.DataArray] = {}
     for site, values in recorded.items():
         name, dims = site.rpartition(".")[2], [axis.name for axis in labels[site]]
@@ -175,7 +240,12 @@ def _merged(
             )
         variables[name].loc[{a.name: list(a.labels) for a in labels[site]}] = values
     if "weight" in variables:
-        used = xr.DataArray(design.uses, dims=["task", "feature"])
+        used = xr.DataArray(
+            design.uses,
+            dims=["task", "feature"],
+            coords={"task": list(design.line.labels), "feature": list(design.feature.labels)},
+        )
+        used = used.reindex_like(variables["weight"], fill_value=False)
         variables["weight"] = variables["weight"].where(used)
     return variables
 
@@ -199,6 +269,7 @@ def cellwise(design: Design, values: Mapping[str, np.ndarray]) -> dict[str, xr.D
 def _constants(design: Design, losses: Mapping[str, str]) -> xr.Dataset:
     scale = np.array([design.unit(name) for name in design.task.labels])
     kinds = {n: f.likelihood["kind"] for f in design.families for n in f.task.labels}
+    tempered = {n: t for f in design.families for n, t in zip(f.task.labels, f.tempered, strict=True)}
     loss = {n: losses[f.name] for f in design.families for n in f.task.labels}
     return xr.Dataset(
         {
@@ -206,13 +277,22 @@ def _constants(design: Design, losses: Mapping[str, str]) -> xr.Dataset:
             "unit": ("task", scale[:, 1]),
             "cells": ("task", list(design.cells.values())),
             "empty": ("task", design.empty),
+            "unserved": ("task", design.unserved),
+            "tempered": ("task", [bool(tempered[name]) for name in design.task.labels]),
             "likelihood": ("task", [kinds[name] for name in design.task.labels]),
             "loss": ("task", [loss[name] for name in design.task.labels]),
-            "mean": ("feature", design.mean),
-            "sd": ("feature", design.sd),
-            "uses": (("task", "feature"), design.uses),
+            "mean": ("feature", design.predictors.mean),
+            "sd": ("feature", design.predictors.sd),
+            "uses": (("task", "feature"), design.predictors.uses),
+            "spread_mean": ("spread_feature", design.spread.mean),
+            "spread_sd": ("spread_feature", design.spread.sd),
+            "spread_uses": (("task", "spread_feature"), design.spread.uses),
         },
-        coords={"task": list(design.task.labels), "feature": list(design.feature.labels)},
+        coords={
+            "task": list(design.task.labels),
+            "feature": list(design.feature.labels),
+            "spread_feature": list(design.spread.feature.labels),
+        },
     )
 
 

@@ -41,8 +41,18 @@ falls = { kind = "poisson", formula = "age" }
 """
 
 
+ALONE = {"test_calibration.py", "test_brms.py", "test_posteriordb.py", "test_least_squares.py"}
+
+
+@pytest.hookimpl(tryfirst=True)  # before the workers are told the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what is slow, but where CI is set or when asked for with ``-m slow``."""
+    """Leave out what is slow, but where CI is set or when asked for with ``-m slow``.
+
+    The tests of a file share fixtures, and so a process; long ones that share nothing go where there is room.
+    """
+    for item in items:
+        if item.path.name not in ALONE:
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
     if os.environ.get("CI"):
         return
     for item in items:

@@ -10,6 +10,7 @@ LIKELIHOODS = ("gaussian", "ordinal", "bernoulli")
 FEATURES = ("age", "größe")
 GRADES = ("low", "middle", "high", "very high", "top")
 ROWS, CHAINS, DRAWS = 31, 3, 53  # distinct primes: a transposed axis can't hide
+PRIOR = 71  # draws from the prior
 EMPTY = 1  # of the gaussian task
 
 
@@ -38,7 +39,9 @@ def fake_posterior(seed: int = 0, tasks: tuple[str, str, str] = TASKS) -> xr.Dat
         for name, values in {"sample_stats": stats, "log_prior": prior}.items()
     }
     constant = _constant(tasks, x, cells["observed_data"])
-    tree = xr.DataTree.from_dict({"posterior": posterior, **by_draw, **cells, "constant_data": constant})
+    before = _before(draw, posterior, cells["observed_data"])
+    groups = {"posterior": posterior, **by_draw, **cells, **before, "constant_data": constant}
+    tree = xr.DataTree.from_dict(groups)
     tree.attrs = _attrs(seed, tasks)
     return tree
 
@@ -129,6 +132,66 @@ def _drawn(
     return y, np.log(np.clip(each[..., 0], 1e-12, None)), new.astype(float)
 
 
+def _before(draw: np.random.Generator, posterior: xr.Dataset, observed: xr.Dataset) -> dict[str, xr.Dataset]:
+    """The parameters and the responses that the prior draws: like the posterior's, but wider."""
+    chains = {"chain": [0], "draw": range(PRIOR)}
+    wide = xr.Dataset(coords={name: posterior[name] for name in ("task", "feature", "threshold")})
+    for name in ("weight", "share", "scale", "level", "offset", "cut_level", "cut", "sigma"):
+        mean = posterior[name].mean(["chain", "draw"])
+        free = draw.normal(size=(1, PRIOR, *mean.shape))
+        drawn = draw.random(free.shape) if name == "share" else mean.values * np.exp(free)
+        wide[name] = (("chain", "draw", *mean.dims), drawn)
+    responses = xr.Dataset()
+    for name, values in observed.items():
+        shape = (1, PRIOR, values.size)
+        spread = 7.0 * values.values.std() * draw.normal(size=shape) + values.values.mean()
+        graded = len(np.unique(values)) <= len(GRADES)
+        new = draw.choice(np.unique(values), shape) if graded else spread
+        dim = values.dims[0]
+        responses[name] = xr.DataArray(new, {**chains, dim: values[dim]}, ["chain", "draw", dim])
+    return {"prior": wide.assign_coords(chains), "prior_predictive": responses}
+
+
+def with_categories(tree: xr.DataTree) -> xr.DataTree:
+    """The posterior as if the second task were categorical: weights of each category, none of the task."""
+    posterior, old = tree.posterior.to_dataset(), [str(name) for name in tree.constant_data.task.values]
+    lines = [*old, f"{old[1]}[sad]", f"{old[1]}[glad]"]
+    posterior = posterior.reindex(task=lines)
+    for label in lines[3:]:
+        posterior["weight"].loc[{"task": label}] = posterior["weight"].sel(task=old[2]).values
+    posterior["weight"].loc[{"task": old[1]}] = np.nan
+    return _with(tree, posterior)
+
+
+def with_groups(tree: xr.DataTree, levels: int = 11) -> xr.DataTree:
+    """The posterior with effects of two groups: within tasks, and over tasks."""
+    draw, posterior = np.random.default_rng(5), tree.posterior.to_dataset()
+    tasks = posterior.sizes["task"]
+    for name, terms, dims in (
+        ("ward", ["1", "age"], ["task", "ward_term", "ward_term_"]),
+        ("clinic", ["1", "age"], ["task", "clinic_term", "task_", "clinic_term_"]),
+    ):
+        term, lead = f"{name}_term", (CHAINS, DRAWS)
+        sizes = {"task": tasks, "task_": tasks, term: len(terms), f"{term}_": len(terms)}
+        coords = {term: terms, f"{term}_": terms, "task_": posterior.task.values}
+        posterior = posterior.assign_coords({**coords, name: [f"{name} {i}" for i in range(levels)]})
+        sd = np.exp(draw.normal(size=(*lead, tasks, len(terms))))
+        sd[:, :, 0, 1] = np.nan  # a term that a task has not
+        posterior[f"sd_{name}"] = (("chain", "draw", "task", term), sd)
+        drawn = np.tanh(draw.normal(size=(*lead, *(sizes[d] for d in dims))))
+        posterior[f"correlation_{name}"] = (("chain", "draw", *dims), drawn)
+        effect = draw.normal(size=(*lead, tasks, levels, len(terms)))
+        posterior[f"effect_{name}"] = (("chain", "draw", "task", name, term), effect)
+    return _with(tree, posterior)
+
+
+def _with(tree: xr.DataTree, posterior: xr.Dataset) -> xr.DataTree:
+    groups = {name: child.to_dataset() for name, child in tree.children.items()}
+    made = xr.DataTree.from_dict(groups | {"posterior": posterior})
+    made.attrs = dict(tree.attrs)
+    return made
+
+
 def _constant(tasks: tuple[str, ...], x: np.ndarray, observed: xr.Dataset) -> xr.Dataset:
     stay = observed[tasks[0]].values
     return xr.Dataset(
@@ -137,6 +200,8 @@ def _constant(tasks: tuple[str, ...], x: np.ndarray, observed: xr.Dataset) -> xr
             "unit": ("task", [stay.std(ddof=1), 1.0, 1.0]),
             "cells": ("task", [ROWS - EMPTY, ROWS, ROWS]),
             "empty": ("task", [EMPTY, 0, 0]),
+            "unserved": ("task", [0, 0, 0]),
+            "tempered": ("task", [False, True, False]),
             "likelihood": ("task", list(LIKELIHOODS)),
             "loss": ("task", ["squared error", "log loss", "log loss"]),
             "mean": ("feature", x.mean(0)),

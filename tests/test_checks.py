@@ -165,6 +165,74 @@ MODEL_FAULTS = {
             'warning tasks.vote: "vote" is not in the graph. Draw its causes: "cause -> vote".',
         ],
     ),
+    "task that the relation names, and no one has": (
+        {"relation": {"kind": "graph", "edges": [["score", "voet"]]}},
+        ['error relation.edges: no task called "voet". Did you mean "vote"?'],
+    ),
+    "task in a relation of a sum": (
+        {"relation": ["pooled", {"kind": "described", "by": {"score": 1, "voet": 2}}]},
+        ['error relation.relations[2].by: no task called "voet". Did you mean "vote"?'],
+    ),
+    "task that the order of a relation misspells": (
+        {"relation": {"kind": "ordered", "order": ["vote", "scores"]}},
+        ['error relation.order: no task called "scores". Did you mean "score"?'],
+    ),
+    "mixture in a sum": (
+        {"relation": ["pooled", "clustered"]},
+        [
+            "error relation.relations[2]: clustered is a mixture over the weights of a task, and can't be "
+            "one of a sum. Take it alone, or another relation."
+        ],
+    ),
+    "mixture of mixtures": (
+        {"relation": "exchangeable_or_not", "shrinkage": "spike_slab"},
+        [
+            "error shrinkage: spike_slab is a mixture over single weights, and exchangeable_or_not over "
+            "those of a task. Take the horseshoe, or another relation."
+        ],
+    ),
+    "correlated residuals of two kinds": (
+        {"residual": "correlated"},
+        [
+            "error residual: is correlated, which all-gaussian or all-student_t tasks can be: vote "
+            '(bernoulli). Take residual = "factor", which any tasks can share, or pairs.'
+        ],
+    ),
+    "correlated residuals of two kinds of noise": (
+        {"residual": "correlated", "tasks": {"score": "gaussian", "vote": "student_t"}},
+        [
+            "error residual: is correlated, which all-gaussian or all-student_t tasks can be: score "
+            '(gaussian), vote (student_t). Take residual = "factor", which any tasks can share, or pairs.'
+        ],
+    ),
+    "tempered tasks with correlated residuals": (
+        {"residual": "correlated", "tasks": {"score": {"kind": "gaussian", "importance": 2}}},
+        [
+            "error tasks.score: is tempered, and correlated residuals have one density for all cells of a "
+            'row. Take residual = "factor", or importance = 1.'
+        ],
+    ),
+    "pairs of tasks that no one has": (
+        {
+            "tasks": {"score": "gaussian", "vote": "bernoulli", "grade": "gaussian"},
+            "residual": {"kind": "correlated", "pairs": [["score", "grades"]]},
+        },
+        ['error residual.pairs: no task called "grades". Did you mean "grade"?'],
+    ),
+    "correlated residuals of tasks as rows": (
+        BY_GROUP | {"residual": "correlated"},
+        [
+            "error residual: is correlated, and with tasks as rows no two tasks have a cell in one row. Make "
+            "the tasks columns of one table."
+        ],
+    ),
+    "probabilities of categories that a likelihood has not": (
+        {"tasks": {"score": {"kind": "gaussian", "soft": ["a", "b"]}}},
+        [
+            "error tasks.score.soft: gives probabilities of categories, and gaussian has none. Take kind = "
+            '"categorical".'
+        ],
+    ),
     "task that predicts itself": (
         {"formula": "age + score"},
         ['error formula: task "score" predicts itself. Drop "score" from the formula of that task.'],
@@ -175,6 +243,24 @@ MODEL_FAULTS = {
 @pytest.mark.parametrize(("keys", "findings"), MODEL_FAULTS.values(), ids=MODEL_FAULTS)
 def test_faults_of_a_model(keys, findings):
     assert said(Model(**(KEYS | keys))) == findings
+
+
+SOUND = {
+    "graph": {"relation": {"kind": "graph", "edges": [["score", "vote"]]}},
+    "described": {"relation": {"kind": "described", "by": {"score": 1, "vote": [2]}}},
+    "sum": {"relation": ["pooled", "independent"]},
+    "mixture": {"relation": "clustered", "shrinkage": "horseshoe"},
+    "gaussian pair beside another kind": {
+        "tasks": {"score": "gaussian", "vote": "bernoulli", "grade": "gaussian"},
+        "residual": {"kind": "correlated", "pairs": [["score", "grade"]]},
+    },
+    "factor of two kinds": {"residual": "factor"},
+}
+
+
+@pytest.mark.parametrize("keys", SOUND.values(), ids=SOUND)
+def test_parts_that_go_together_have_no_finding(keys):
+    assert check(Model(**(KEYS | keys)), table()) == []
 
 
 def test_errors_come_before_warnings_and_all_are_found():
@@ -228,7 +314,7 @@ TABLE_FAULTS = {
     "no table": (
         {},
         [2, 3, 5],
-        ["error table: is a list. Give a pandas DataFrame, as bayesmtl.tables.read does."],
+        ["error table: is a list. Give a data frame, of pandas or polars, or one for each task."],
     ),
     "words for numbers": (
         {},
@@ -298,8 +384,45 @@ TABLE_FAULTS = {
         {},
         table(age=at(2, np.nan), income=at(3, np.inf)),
         [
-            "error table.age: is empty where a task was measured: unit u2. Fill it in, or drop these rows.",
             "error table.income: is infinite: unit u3. Mend it, or drop these rows.",
+            "warning table.age: is empty in 1 row (unit u2): 2 cells of score, vote are left out. "
+            'Write missing = "impute", or fill it in.',
+        ],
+    ),
+    "predictor that is empty for one task": (
+        {
+            "tasks": {"score": {"kind": "gaussian", "formula": "age"}, "vote": "bernoulli"},
+            "formula": "income",
+        },
+        table(age=lambda c: at(2, np.nan)(at(7, np.nan)(c)), score=at(7, np.nan)),
+        [
+            "warning table.age: is empty in 1 row (unit u2): 1 cell of score is left out. "
+            'Write missing = "impute", or fill it in.',
+            "note tasks.score: 1 of 13 cells are empty.",
+        ],
+    ),
+    "predictor that is empty for all of a task": (
+        {"data": {}, "formula": "income + age"},
+        table(
+            age=lambda c: c.where(np.arange(ROWS) < 7),
+            vote=lambda c: c.where(np.arange(ROWS) >= 7),
+        ),
+        [
+            "error tasks.vote: has no cell with all its predictors. Fill them in, or drop the task.",
+            "warning table.age: is empty in 6 rows (row 8, 9, 10, 11, 12 and 1 more): 12 cells of score, "
+            "vote are left out. "
+            'Write missing = "impute", or fill it in.',
+            "note tasks.vote: 7 of 13 cells are empty.",
+        ],
+    ),
+    "equal responses where the predictors are known": (
+        {"tasks": {"vote": "bernoulli"}},
+        table(vote=[0] * 11 + [1, 1], age=lambda c: c.where(np.arange(ROWS) < 11)),
+        [
+            "error tasks.vote: has the same response, 0, in all its 11 cells. Drop the task: it has nothing "
+            "to explain.",
+            "warning table.age: is empty in 2 rows (unit u12, u13): 2 cells of vote are left out. "
+            'Write missing = "impute", or fill it in.',
         ],
     ),
     "empty predictor where nothing was measured": (
@@ -310,7 +433,12 @@ TABLE_FAULTS = {
     "empty category": (
         {"formula": "age + group"},
         table(group=["b", None, *"acabcabcaba"]),
-        ["error table.group: is empty where a task was measured: unit u2. Fill it in, or drop these rows."],
+        [
+            "warning table.group: is empty in 1 row (unit u2): 2 cells of score, vote are left out. "
+            'Write missing = "impute", or fill it in.',
+            'warning tasks.vote: has responses that "group[T.b]", "group[T.c]" tell apart. No weight is too '
+            "large for the table: the prior alone holds it.",
+        ],
     ),
     "logarithm of 0": (
         {"formula": "log(age) + income"},
@@ -466,7 +594,8 @@ TABLE_FAULTS = {
             'error tasks.score: no likelihood called "gausian". Did you mean "gaussian"?',
             'error data.units: "unit" has a in more than one row. Give each row a unit of its own.',
             "error tasks.vote: has 2 (unit d). The likelihood bernoulli takes 0 and 1.",
-            "error table.age: is empty where a task was measured: unit a. Fill it in, or drop these rows.",
+            "warning table.age: is empty in 1 row (unit a): 2 cells of score, vote are left out. "
+            'Write missing = "impute", or fill it in.',
         ],
     ),
 }
@@ -492,7 +621,7 @@ def test_yes_and_no_may_be_true_and_false():
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
 def test_shipped_models_have_no_errors_and_no_warnings(path):
     model = load(path)
-    found = check(model, tables.read(model.folder / model.data["table"]))
+    found = check(model, tables.read(model.data["table"], model.folder))
     assert [str(finding) for finding in found if finding.level != "note"] == []
 
 
@@ -513,6 +642,228 @@ def test_a_likelihood_of_the_users_own_that_fails_is_a_finding(tmp_path, monkeyp
     assert said(Model(**(KEYS | keys)), table()) == [
         "error tasks.score: has a likelihood that fails: ZeroDivisionError: division by zero. Mend that part."
     ]
+
+
+OWN = """
+from __future__ import annotations
+
+import numpyro.distributions as dist
+
+from bayesmtl.outcomes import Outcome, no_scale
+
+
+def outcome(distribution, eta, cells):
+    return Outcome(distribution, eta, eta, **no_scale("log loss", cells))
+
+
+def counted(eta, cells, *, trials: Column = 1):
+    return outcome(dist.Binomial(trials, logits=eta), eta, cells)
+
+
+def exposed(eta, cells, *, exposure: Column = 1, se: Column = 0):
+    return outcome(dist.Poisson(exposure), eta, cells)
+
+
+def tempered(eta, cells, *, temperature: Positive = 1):
+    return outcome(dist.Bernoulli(logits=eta), eta, cells)
+
+
+def noisy(eta, cells, *, sigma: Scale | Literal["marginal"] = 1):
+    return outcome(dist.Normal(eta), eta, cells)
+
+
+def inside(eta, cells, *, of: Likelihood = "own_parts:noisy"):
+    return of(eta, cells)
+"""
+COUNTED = {"kind": "own_parts:counted", "trials": "grade"}
+EXPOSED = {"kind": "own_parts:exposed", "exposure": "age", "se": "income"}
+LEARNED = {"kind": "own_parts:tempered", "temperature": "lognormal(0, 1)"}
+MARGINAL = {"kind": "own_parts:noisy", "sigma": "marginal"}
+FREE = (
+    "is learned, and so is the scale of the weights: the table only tells their ratio. Fix one: "
+    'shrinkage = { kind = "normal", scale = 1 }, or temperature = 1.'
+)
+
+
+@pytest.fixture
+def own_parts(tmp_path, monkeypatch):
+    (tmp_path / "own_parts.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+COLUMN_FAULTS = {
+    "each cell has a support of its own": (
+        {"tasks": {"vote": COUNTED}},
+        table(vote=at(1, 2)),
+        [
+            "error tasks.vote: has 2 (unit u1). The likelihood own_parts:counted takes whole numbers from 0 "
+            "to the trials."
+        ],
+    ),
+    "shares of nothing and of all": (
+        {"tasks": {"score": "beta"}},
+        table(score=np.linspace(0, 1, ROWS)),
+        ["error tasks.score: has 0, 1 (unit u1, u13). The likelihood beta takes numbers between 0 and 1."],
+    ),
+    "formula of a scale": (
+        {"tasks": {"score": {"kind": "laplace", "sigma": {"formula": "agee"}}}},
+        table(),
+        ['error tasks.score.sigma.formula: no column called "agee". Did you mean "age"?'],
+    ),
+    "empty predictor of a scale": (
+        {"tasks": {"score": {"kind": "laplace", "sigma": {"formula": "grade"}}}},
+        table(grade=at(2, None)),
+        ["warning table.grade: is empty in 1 row (unit u2): 1 cell of score is left out."],
+    ),
+    "column of an option that is missing": (
+        {"tasks": {"vote": {"kind": "own_parts:inside", "of": COUNTED | {"trials": "grades"}}}},
+        table(),
+        ['error tasks.vote.of.trials: no column called "grades". Did you mean "grade"?'],
+    ),
+    "empty trials": (
+        {"tasks": {"vote": {"kind": "own_parts:inside", "of": COUNTED}}},
+        table(grade=at(4, None)),
+        ["warning table.grade: is empty in 1 row (unit u4): 1 cell of vote is left out."],
+    ),
+    "trials that are no counts": (
+        {"tasks": {"vote": COUNTED}},
+        table(grade=lambda c: at(4, 2.5)(at(3, -1)(c)), vote=at(3, None)),
+        [
+            "error table.grade: has 2.5 (unit u4), and trials must be a whole number from 0. Mend it, or "
+            "drop these rows.",
+            "note tasks.vote: 1 of 13 cells are empty.",
+        ],
+    ),
+    "trials in words": (
+        {"tasks": {"vote": COUNTED}},
+        table(grade="many"),
+        [
+            "error table.grade: holds no numbers, as trials must be. Mend it.",
+            "warning table.grade: is 'many' in every row. It makes no predictor; drop it.",
+        ],
+    ),
+    "exposure of 0 and negative standard errors": (
+        {"tasks": {"grade": EXPOSED}},
+        table(age=at(2, 0), income=np.arange(ROWS) - 1.0),
+        [
+            "error table.age: has 0 (unit u2), and exposure must be positive. Mend it, or drop these rows.",
+            "error table.income: has -1 (unit u1), and se must be at least 0. Mend it, or drop these rows.",
+        ],
+    ),
+    "weights of 0": (
+        {"tasks": {"score": {"kind": "gaussian", "weights": "grade"}}},
+        table(grade=lambda c: at(2, 0)(at(9, np.inf)(c))),
+        [
+            "error table.grade: is infinite: unit u9. Mend it, or drop these rows.",
+            "error table.grade: has 0 (unit u2), and weights must be positive. Mend it, or drop these rows.",
+        ],
+    ),
+    "learned temperature": (
+        {"tasks": {"vote": LEARNED}},
+        table(),
+        [f"error tasks.vote.temperature: {FREE}"],
+    ),
+    "learned temperature of flat weights": (
+        {"tasks": {"vote": {"kind": "own_parts:inside", "of": LEARNED}}, "shrinkage": "flat"},
+        table(),
+        [f"error tasks.vote.of.temperature: {FREE}"],
+    ),
+    "temperature of weights whose scale is fixed": (
+        {"tasks": {"vote": LEARNED}, "shrinkage": {"kind": "normal", "scale": 1}},
+        table(),
+        [],
+    ),
+    "temperature of weights whose scale a prior fixes": (
+        {"tasks": {"vote": LEARNED}, "priors": {"scale": 1}},
+        table(),
+        [],
+    ),
+    "marginal and correlated": (
+        {"tasks": {"score": MARGINAL}, "residual": {"kind": "correlated", "pairs": [["score", "score"]]}},
+        None,
+        [
+            "error residual: is correlated, which all-gaussian or all-student_t tasks can be: score "
+            '(own_parts:noisy). Take residual = "factor", which any tasks can share, or pairs.',
+            'error tasks.score.sigma: is "marginal", and is of residuals that are correlated: then it can\'t '
+            "be integrated out. Give it a prior.",
+        ],
+    ),
+    "marginal in another": (
+        {"tasks": {"score": {"kind": "own_parts:inside", "of": MARGINAL}}},
+        None,
+        [
+            'error tasks.score.of.sigma: is "marginal", and stands in own_parts:inside: then it can\'t be '
+            "integrated out. Give it a prior."
+        ],
+    ),
+    "marginal with weights": (
+        {"tasks": {"score": MARGINAL | {"importance": 2}}},
+        None,
+        [
+            'error tasks.score.sigma: is "marginal", and is of cells that are weighted: then it can\'t be '
+            "integrated out. Give it a prior."
+        ],
+    ),
+    "features that a view misspells": (
+        {"shrinkage": {"kind": "blocks", "views": {"person": ["age", "incme"]}}},
+        table(),
+        ['error shrinkage.views.person: no feature called "incme". Did you mean "income"?'],
+    ),
+    "tasks that a relation leaves out": (
+        BY_GROUP | {"relation": {"kind": "ordered", "order": ["a", "c"]}},
+        table(),
+        ["error relation.order: lacks b. Name every task."],
+    ),
+    "rows of a task that a relation misspells": (
+        BY_GROUP | {"relation": {"kind": "graph", "edges": [["a", "d"]]}},
+        table(),
+        ['error relation.edges: no task called "d". Known: a, b, c.'],
+    ),
+    "probabilities that do not sum to 1": (
+        {"tasks": {"mood": {"kind": "categorical", "soft": ["p", "q"]}}},
+        table().assign(p=np.linspace(0, 1, ROWS), q=lambda t: 1 - t.p).assign(q=lambda t: at(3, 2)(t.q)),
+        ["error tasks.mood.soft: are no probabilities that sum to 1: unit u3. Mend these rows."],
+    ),
+    "group terms": (
+        {"tasks": {"score": "gaussian"}, "formula": "age + (1 + income | group)"},
+        table(group=[None, *"bcabcabcabca"], income=at(3, np.inf)),
+        [
+            "error table.income: is infinite: unit u3. Mend it, or drop these rows.",
+            "warning table.group: is empty in 1 row (unit u1): 1 cell of score is left out.",
+        ],
+    ),
+    "group term that is no number": (
+        {"tasks": {"score": "gaussian"}, "formula": "age + (1 + log(grade) | group)"},
+        table(grade=at(3, 0)),
+        [
+            'error formula: "log(grade)" is no finite number: unit u3. Mend that term, or drop these rows.',
+        ],
+    ),
+    "covariance of a group that has no file": (
+        {"tasks": {"score": "gaussian"}, "formula": "age + (1 | gr(group, cov = 'kin.csv'))"},
+        table(),
+        ["error table kin.csv: can't be read: No such file or directory. Look at the path."],
+    ),
+    "groups of one level": (
+        {"tasks": {"score": "gaussian"}, "formula": "age + (1 | group)", "dag": "age -> score"},
+        table(group="a"),
+        ["warning table.group: is 'a' in every row. It makes no group; drop it."],
+    ),
+    "effect that varies between groups": (
+        {"tasks": {"score": "gaussian"}, "formula": "(1 + age | group)", "dag": "income -> score -> age"},
+        table(),
+        [
+            'error formula: "age" is an effect of task "score". Drop "age" from the formula of that task, or '
+            "turn an arrow."
+        ],
+    ),
+}
+
+
+@pytest.mark.usefixtures("own_parts")
+@pytest.mark.parametrize(("keys", "given", "findings"), COLUMN_FAULTS.values(), ids=COLUMN_FAULTS)
+def test_faults_of_options(keys, given, findings):
+    assert said(Model(**(KEYS | keys)), given) == findings
 
 
 @pytest.mark.parametrize("seed", range(7))

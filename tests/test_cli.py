@@ -14,11 +14,11 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from bayesmtl import cli, parts, progress, store
+from bayesmtl import cli, parts, printed, progress, store
 from bayesmtl.chains import Progress
 from bayesmtl.errors import Finding, ModelError
 
-VERBS = ["check", "draw", "fit", "report", "weights", "diagnostics", "predict", "parts"]
+VERBS = ["check", "draw", "prior", "fit", "report", "weights", "diagnostics", "predict", "parts"]
 
 
 @pytest.fixture
@@ -89,6 +89,7 @@ def test_the_verbs_are_those_that_are_tested(capsys):
         ["weights", "p.zarr.zip", "table.csv"],
         ["draw", "m.toml", "--out", "m.bmp"],
         ["predict", "p.zarr.zip"],
+        ["prior", "m.toml", "--draws", "0"],
         ["parts", "relation"],
         ["parts", "relations", "partail"],
         ["parts", "relations", "no.such:part"],
@@ -363,6 +364,34 @@ def test_diagnostics_say_when_there_is_nothing(here, fake, monkeypatch, capsys):
     assert json.loads(capsys.readouterr().out) == []  # for programs, no rows are rows too
 
 
+def test_what_the_prior_expects_is_printed_beside_what_was_observed(
+    ward_file, here, fake, wards, monkeypatch, capsys
+):
+    calls = []
+
+    def prior(model, table=None, *, seed, draws=1000):
+        calls.append((model.name, table, seed, draws))
+        return fake
+
+    monkeypatch.setattr("bayesmtl.posterior.prior", prior, raising=False)
+    wards.head(11).to_csv("t.csv", index=False)
+    assert cli.main(["prior", str(ward_file), "--format", "csv"]) == 0
+    frame = pd.read_csv(io.StringIO(capsys.readouterr().out), index_col="name")
+    assert cli.main(["prior", str(ward_file), "--table", "t.csv", "--seed", "3", "--draws", "7"]) == 0
+    assert "response" in capsys.readouterr().out
+    assert calls[0] == ("wards", None, 0, 1000) and len(calls[1][1]) == 11 and calls[1][2:] == (3, 7)
+    stay = frame.loc["stay"].set_index("what")
+    drawn, seen = fake["prior_predictive"]["stay"].values[0], fake["observed_data"]["stay"].values
+    told = stay.loc["response", ["prior_low", "prior", "prior_high"]].tolist()
+    assert told == pytest.approx(np.quantile(drawn, [0.05, 0.5, 0.95]))
+    told = stay.loc["response", ["observed_low", "observed", "observed_high"]].tolist()
+    assert told == pytest.approx(np.quantile(seen, [0.05, 0.5, 0.95]))
+    assert stay.loc["mean", "observed"] == pytest.approx(seen.mean())
+    assert stay.loc["mean", "prior"] == pytest.approx(np.median(drawn.mean(1)))
+    own = frame[frame["what"] == "parameter"]
+    assert "sigma[stay]" in own.index and not own.index.str.startswith("level").any()
+
+
 def test_predictions_are_rows(here, fake, wards, monkeypatch, capsys):
     def predict(post, table, *, prob):
         return pd.DataFrame({"task": "stay", "row": table["patient"], "mean": prob})
@@ -467,3 +496,27 @@ def test_a_bar_goes_when_a_fit_fails():
     with pytest.raises(ModelError), progress.shown("wards", console):
         raise ModelError(Finding("dag", "is bad."))
     assert not console.file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "kind, words",
+    [
+        ("Positive", "a prior of a positive number"),
+        ("Scale", 'a prior of a positive number, "pooled", or { formula = "..." }'),
+        ("Scale | Literal['marginal']", 'a prior of a positive number, "pooled", "marginal", or { formula ='),
+        ("Column", "a column of the table"),
+        ("Literal['a', 'b']", "one of 'a', 'b'"),
+    ],
+)
+def test_an_options_kind_is_said_in_words(kind, words):
+    assert f"sigma = null: {words}" in printed._option(parts.Option("sigma", kind, None))
+
+
+def test_a_yes_stands_as_its_columns_name_and_a_column_without_any_is_left_out():
+    frame = pd.DataFrame({"task": ["a", "b"], "tempered": [True, False]})
+    assert [line.split() for line in printed.rows(frame, "table").splitlines()][2:] == [
+        ["a", "tempered"],
+        ["b"],
+    ]
+    assert "tempered" not in printed.rows(frame.assign(tempered=False), "table")
+    assert pd.read_csv(io.StringIO(printed.rows(frame, "csv")))["tempered"].tolist() == [True, False]

@@ -122,3 +122,38 @@ def test_many_tasks_as_rows_are_summed_up(tmp_path):
 def test_a_part_that_does_not_exist_is_no_reason_to_fail():
     text = str(Model(tasks={"a": "gausian", "b": "poisson"}, relation="lowrank", formula="x"))
     assert "gausian" in text and "There is no such part." in text
+
+
+def test_a_prior_of_the_users_takes_the_place_of_the_default_and_is_listed(ward_file, wards):
+    text = ward_file.read_text() + '[priors]\n"sigma[stay]" = "half_normal(unit)"\n"weight[age]" = 0\n'
+    ward_file.write_text(text + 'scale = "half_normal(7)"\n')
+    text = str(load(ward_file))
+    assert f"half_normal({wards['stay'].std():.4g})" in text and "half_student_t" not in text
+    assert re.search(r"^  weight\[age\] +fixed at 0$", text, re.M)
+    assert re.search(r"^  shrinkage +scale +half_normal\(7\)$", text, re.M)
+
+
+def test_group_effects_have_their_priors_in_units(ward_file, wards):
+    ward_file.write_text(ward_file.read_text().replace('"age + bmi"', '"age + bmi + (1 + age | clinic)"'))
+    wards.assign(clinic=[f"c{i % 7}" for i in range(len(wards))]).to_csv(
+        ward_file.parent / "wards.csv", index=False
+    )
+    text = str(load(ward_file))
+    assert "Group clinic: 7 levels, each its own 1 + age of" in text and "lkj(2)" in text
+    (line,) = [
+        x for x in text.split("Group clinic")[1].split("\n\n")[0].splitlines() if x.startswith("  stay")
+    ]
+    sd, slope = re.findall(r"half_student_t\(3, ([\d.]+)\)", line)
+    assert float(sd) == pytest.approx(wards["stay"].std(), rel=1e-3)
+    assert 0.5 < float(slope) / float(sd) * wards["age"].std() < 2
+    ward_file.with_name("wards.csv").unlink()
+    assert "half_student_t(3, unit)" in str(load(ward_file)).split("Priors of group effects")[1]
+
+
+def test_tempering_and_residuals_are_told():
+    tasks = {"a": {"kind": "gaussian", "importance": 2, "weights": "w"}, "b": "gaussian"}
+    text = str(Model(tasks=tasks, formula="x", residual={"kind": "correlated", "correlation": "lkj(3)"}))
+    assert "tempered: importance 2, weights w" in text
+    assert re.search(r"^Residual: +correlated\.", text, re.M)
+    assert re.search(r"^  residual +correlation +lkj\(3\)$", text, re.M)
+    assert "Residual" not in str(Model(tasks=tasks, formula="x"))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bayesmtl import parts
+from bayesmtl import parts, tables
 from bayesmtl.design import encode
 from bayesmtl.errors import ModelError
 from bayesmtl.responses import response
@@ -173,6 +173,50 @@ def test_grades(values, levels, codes, grades):
     assert "levels" in parts.settings("likelihoods", task.likelihood)
     y, found = response(task, pd.Series(values))
     assert (y.tolist(), found) == (codes, grades)
+
+
+def test_a_row_without_a_predictor_serves_the_tasks_that_do_not_use_it():
+    whole = table().assign(x=lambda t: t.x.mask(t.index.isin([0, 3])), g=lambda t: t.g.mask(t.index == 1))
+    design = encode(Model(**KEYS), whole)
+    # vote is empty in rows 2, 3, 5, and needs x and g; grade needs neither
+    assert design.cells == {"score": 15, "vote": 14, "count": 17, "grade": 19, "other": 17}
+    assert design.unserved.tolist() == [2, 2, 2, 0, 2]
+    assert design.empty.tolist() == [2, 3, 0, 0, 0]
+    served = whole.drop([0, 3])
+    x = design.feature.labels.index("x")
+    assert np.isfinite(design.predictors.x).all()
+    np.testing.assert_allclose(design.predictors.mean[x], served.x.mean())
+    np.testing.assert_allclose(design.predictors.sd[x], served.x.std())
+
+
+def test_tables_of_tasks_encode_to_the_cells_of_one_table():
+    one = table()[["x", "z", "score"]].assign(unit=[f"u{i}" for i in range(ROWS)])
+    other = table()[["x", "z", "other"]].assign(unit=[f"v{i}" for i in range(ROWS)]).head(11)
+    model = Model(
+        tasks={"score": "gaussian", "other": "gaussian"}, formula="x + poly(z, 2)", data={"units": "unit"}
+    )
+    apart = encode(model, tables.stack({"score": one, "other": other}))
+    together = encode(model, pd.concat([one, other], ignore_index=True))
+    same(cells(apart), cells(together))
+    assert apart.empty.tolist() == [2, 0]
+    assert together.empty.tolist() == [2 + 11, ROWS]
+    rows = encode(Model(tasks=model.tasks, formula="x"), tables.stack({"score": one, "other": other})).units
+    assert rows[[0, ROWS]].tolist() == ["1 of score", "1 of other"]
+
+
+def test_a_task_needs_no_columns_that_only_another_tables_tasks_use():
+    one, other = table()[["x", "score"]], table()[["z", "other"]]
+    model = Model(
+        tasks={"score": {"kind": "gaussian", "formula": "x"}, "other": {"kind": "gaussian", "formula": "z"}}
+    )
+    design = encode(model, tables.stack({"score": one, "other": other}))
+    assert design.cells == {"score": 17, "other": ROWS}
+    assert np.isfinite(design.predictors.x).all()
+    found = dict(zip(design.feature.labels, design.predictors.sd, strict=True))
+    assert found == {
+        "x": pytest.approx(table().x[table().score.notna()].std()),
+        "z": pytest.approx(table().z.std()),
+    }
 
 
 def test_a_missing_column_is_a_finding():

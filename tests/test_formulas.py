@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from bayesmtl import formulas
 from bayesmtl.errors import ModelError
 from bayesmtl.formulas import Encoding
+from bayesmtl.group_terms import split
 from bayesmtl.terms import mentioned
 
 ROWS = 23
@@ -30,6 +31,9 @@ FORMULAE = [
     "poly(`a.b`, 2) + a_b + `1` + `hours worked`:x",
     "np.exp(x) + C",
     "größe + class + `größe`:`class`",
+    "x + (1 + z |p| g) + (0 + `hours worked` || g:o)",
+    "(1 | gr(g, cov = 'K.csv', dist = \"student\"))",
+    "z + (1 | `a.b`/k)",
 ]
 
 
@@ -65,6 +69,8 @@ def test_columns_are_those_that_the_encoding_needs(formula):
     every = formulas.learn(formula, whole, "formula")[1]
     pd.testing.assert_frame_equal(every, formulas.learn(formula, whole[needed], "formula")[1])
     for name in needed:
+        if name not in formulas.columns(split(formula)[0]):
+            continue  # group terms are encoded elsewhere
         with pytest.raises(ModelError, match=f'no column called "{name}"'):
             formulas.learn(formula, whole.drop(columns=name), "formula")
 
@@ -106,12 +112,10 @@ def test_an_empty_or_infinite_entry_spoils_its_own_entries_only():
 REFUSED = [
     ("x +", 'can\'t read "x +": Operator `+` has insuffient arguments and/or is misplaced. '),
     ("y ~ x", '"y ~ x" has a "~". Write its right side only.'),
-    ("x | z", 'can\'t read "x | z": it has several parts. Write it as "x + z + x:z".'),
-    (
-        "x + (1 + x | g)",
-        "has a group term, (1 + x | g), which can't be fitted yet. Take it out, or make the "
-        "groups the tasks: tasks as rows.",
-    ),
+    ("x | z", 'can\'t read "x | z": a "|" stands outside brackets. Write it as "(1 + x | g)".'),
+    ("x + (0 | g)", 'has a term of the group "g" without a column. Write "(1 | g)".'),
+    ("x + (1 + lgo(x) | g)", 'no function called "lgo". Did you mean "log"?'),
+    ("0 + x + (1 | g)", '"0 + x + (1 | g)" drops the offset, which every task has.'),
     (
         "x - 1",
         '"x - 1" drops the offset, which every task has. Take the "0" out; the prior of a '

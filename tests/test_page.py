@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from fakes import FEATURES, TASKS, fake_posterior
+from fakes import FEATURES, TASKS, fake_posterior, with_categories, with_groups
 
-from bayesmtl.page import answers, figures, numbers, predictive, report, tables, verdicts
+from bayesmtl.page import answers, figures, groups, numbers, predictive, prior, report, tables, verdicts
+from bayesmtl.reports.weights import weights
 
 HOSTILE = ("a<b> & \"c\" $x$ 'd'", "<script>&amp;<img src=x>", "~größe.[0]")
 VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -75,7 +76,7 @@ def test_every_section_is_there_and_in_the_contents(reader):
     sections = [attrs["id"] for attrs in reader.of("section")]
     assert sections == [
         *("graph", "checks", "weights", "coefficients", "sharing", "diagnostics"),
-        *("predictions", "data", "model", "origin", "references"),
+        *("predictions", "prior", "data", "model", "origin", "references"),
     ]
     links = {attrs.get("href") for attrs in reader.of("a")}
     assert links == {f"#{name}" for name in sections}
@@ -111,6 +112,68 @@ def test_the_page_says_what_was_asked_found_and_feared(reader):
     assert "not contradicted" in text and "squared error" in text and "log odds" in text
     assert text.index("The No-U-Turn") > text.index("Journal of Fakes")
     assert "2026-01-02" in text and "0.1.0" in text
+
+
+def test_the_prior_stands_beside_the_data_and_the_posterior(post, reader):
+    text = reader.text
+    assert "What the prior expected" in text and "sigma[stay.days]" in text
+    (name, responses), (_, parameters) = prior.tables_of(post)
+    assert name == "Responses" and [row[0] for row in responses.rows] == [
+        "stay.days",
+        "mood (tempered)",
+        "readmit",
+    ]
+    drawn = post["prior_predictive"]["stay.days"].values.reshape(-1)
+    low, middle, high = np.quantile(drawn, [0.05, 0.5, 0.95])
+    assert responses.rows[0][1] == numbers.estimate(middle, low, high)
+    assert parameters.rows[0][0].startswith("offset[") and len(parameters.rows) > 12
+
+
+def test_a_prior_far_wider_than_the_data_is_cut_and_one_without_an_end_is_no_fault():
+    observed, drawn = np.linspace(0, 1, 30), np.full((7, 30), np.inf)
+    drawn[1:] = np.random.default_rng(1).standard_cauchy((6, 30)) * 1e9
+    with figures.offscreen():
+        assert predictive.before(observed, drawn, "y", []).alt.startswith("Cumulative")
+        assert predictive.before(np.arange(30.0), np.exp(50 * drawn[1:] / 1e9), "n", []).alt
+
+
+def test_tempered_tasks_are_marked_wherever_they_are_weighed(post, reader):
+    text = reader.text
+    assert "Tempered: the likelihood of mood" in text
+    assert "likelihood of mood is tempered" in " ".join(verdicts(post))
+    assert text.count("mood (tempered)") == 3  # its weights, its check and its prior
+    calm = fake_posterior()
+    calm["constant_data"] = calm.constant_data.to_dataset().drop_vars(["tempered", "unserved"])
+    for name in ("prior", "prior_predictive"):  # as in files of before
+        del calm[name]
+    text = Reader(report(calm)).text
+    assert "empered" not in text and "holds no draws from the prior" in text
+
+
+@pytest.mark.parametrize("change", [with_categories, with_groups])
+def test_weights_of_categories_and_group_effects_are_no_reason_to_fail(change):
+    tree = change(fake_posterior())
+    reader = Reader(report(tree))
+    sections = [attrs["id"] for attrs in reader.of("section")]
+    assert not reader.faults and ("groups" in sections) == (change is with_groups)
+    assert weights(tree)["share"].sum() == pytest.approx(1.0)
+    rows = [row[0] for row in tables.coefficients(tree).rows]
+    wanted = ["stay.days", "readmit", "mood[sad]", "mood[glad]"] if change is with_categories else list(TASKS)
+    assert rows == wanted
+
+
+def test_groups_show_sds_and_correlations_and_not_each_effect():
+    tree = with_groups(fake_posterior(), levels=13)
+    (title, ward_sd), (_, ward), _, (_, clinic) = groups.tables_of(tree)
+    assert title.startswith("ward") and ward_sd.head == ["task", "1", "age"]
+    assert [row[0] for row in ward_sd.rows] == list(TASKS)
+    assert [row[2] == numbers.NONE for row in ward_sd.rows] == [True, False, False]
+    assert [row[0] for row in ward.rows] == [f"{name}: 1 and age" for name in TASKS]
+    assert len(clinic.rows) == 15 and clinic.rows[0][0] == "stay.days, 1 and stay.days, age"
+    drawn = tree.posterior["correlation_clinic"].values[:, :, 0, 0, 0, 1]
+    assert clinic.rows[0][1] == numbers.estimate(drawn.mean(), *np.quantile(drawn, [0.05, 0.95]))
+    assert "ward has 13 levels" in groups.outline(tree)
+    assert not any("ward 12" in str(row) for _, table in groups.tables_of(tree) for row in table.rows)
 
 
 def test_references_are_numbered_and_unique(page):

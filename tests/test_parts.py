@@ -12,8 +12,7 @@ from scipy import stats
 
 from bayesmtl import parts, priors
 from bayesmtl.axes import axis
-from bayesmtl.outcomes import Cells
-from bayesmtl.program import weights
+from bayesmtl.sharing import Loading, Mixture, weights
 
 TASK, FEATURE, ROW = axis("task", 3), axis("feature", 5), 7  # a transposed axis can't hide
 EVERY = [(role, name) for role in parts.ROLES for name in parts.names(role)]
@@ -51,7 +50,8 @@ def test_is_one_documented_function_named_after_its_file(role, name):
 @pytest.mark.parametrize("role", [r for r in parts.ROLES if r not in ("reports",)])
 def test_every_default_passes_its_own_check(role):
     for name in parts.names(role):
-        part = {"kind": name, **parts.settings(role, {"kind": name})}
+        options = parts.manual(role, name).options
+        part = {"kind": name, **{option.name: option.default for option in options.values()}}
         assert parts.faults(role, part, role) == []
 
 
@@ -62,16 +62,35 @@ def drawn(part, *args, count=4000):
     return jax.jit(jax.vmap(run))(jax.random.split(jax.random.key(0), count))
 
 
+# what a part can't do without
+NEEDED = {
+    "graph": {"edges": [["1", "3"]]},
+    "described": {"by": {"1": [0.0, 1.0], "2": [2.0, 2.0], "3": [3.0, -1.0]}},
+}
+
+
+def bound(role, name):
+    return parts.bind(role, {"kind": name} | NEEDED.get(name, {}))
+
+
 @of("relations")
-def test_relation_has_rows_of_length_one(name):
-    loading = drawn(parts.find("relations", name), TASK, FEATURE, count=50)
+def test_relation_has_rows_of_length_one_or_is_a_mixture(name):
+    with numpyro.handlers.seed(rng_seed=0):
+        first = bound("relations", name)(TASK, FEATURE)
+    if isinstance(first, Mixture):
+        assert first.chance.shape[0] == len(TASK)
+        np.testing.assert_allclose(first.chance.sum(1), 1.0, rtol=1e-12)
+        return
+    loading = drawn(bound("relations", name), TASK, FEATURE, count=50)
+    loading = loading.matrix if isinstance(loading, Loading) else loading
     assert loading.shape[-2] == len(TASK) and loading.ndim in (3, 4)
-    np.testing.assert_allclose((loading**2).sum(-1), 1.0, rtol=1e-12)
+    if name != "outlying":  # whose rows have length one on average, as the next test says
+        np.testing.assert_allclose((loading**2).sum(-1), 1.0, rtol=1e-12)
 
 
 @of("relations")
 def test_relation_is_a_standard_prior_on_task_by_feature(name):
-    relation = parts.find("relations", name)
+    relation = bound("relations", name)
     w = drawn(lambda: weights(relation(TASK, FEATURE), jnp.ones(len(FEATURE)), None))
     assert w.shape[1:] == (len(TASK), len(FEATURE))
     # 15 means and 15 variances at 5 standard errors: a false alarm in 1 of 60,000 seeds
@@ -80,93 +99,13 @@ def test_relation_is_a_standard_prior_on_task_by_feature(name):
 
 
 @of("shrinkage")
-def test_shrinkage_is_one_positive_scale_per_feature(name):
-    s = drawn(parts.find("shrinkage", name), FEATURE, count=50)
+def test_shrinkage_is_one_positive_scale_per_feature_or_a_mixture_of_them(name):
+    def run():
+        found = bound("shrinkage", name)(TASK, FEATURE)
+        return found.width.T[:, 0] if isinstance(found, Mixture) else found
+
+    s = drawn(run, count=50)
     assert s.shape[1:] == (len(FEATURE),) and bool((s > 0).all())
-
-
-def cells(levels: int = 4) -> Cells:
-    third = jnp.array([0.0, 0.3, -0.2])
-    return Cells(
-        task=TASK,
-        of=jnp.arange(ROW) % 3,
-        centre=third,
-        unit=jnp.array([1.0, 2.0, 0.5]),
-        shift=third,
-        grades=jnp.tile(jnp.array([1.0, 2.0, 4.0, 5.0])[:levels], (3, 1)),
-    )
-
-
-def links(name):
-    kind = parts.manual("likelihoods", name).options["link"].kind
-    return ast.literal_eval(kind.removeprefix("Literal"))
-
-
-LINKED = [(name, link) for name in parts.names("likelihoods") for link in links(name)]
-
-
-def outcome(name, link, eta):
-    part = parts.bind("likelihoods", {"kind": name, "link": link})
-    return numpyro.handlers.seed(part, 3)(eta, cells())
-
-
-ETA = jnp.linspace(-1.0, 1.0, ROW)
-
-
-@pytest.mark.parametrize("name, link", LINKED)
-def test_likelihood_is_a_distribution_over_cells(name, link):
-    said = outcome(name, link, ETA)
-    y = said.distribution.sample(jax.random.key(1))
-    assert said.distribution.batch_shape == (ROW,) and said.distribution.event_shape == ()
-    assert said.mean.shape == said.information.shape == (ROW,)
-    assert said.loss_weight.shape == said.noise.shape == (len(TASK),) and said.loss
-    assert bool(jnp.broadcast_to(said.distribution.support(y), (ROW,)).all())
-    slope = jax.grad(lambda eta: outcome(name, link, eta).distribution.log_prob(y).sum())(ETA)
-    assert jnp.isfinite(slope).all()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name, link", LINKED)
-def test_mean_and_information_are_those_of_draws(name, link):
-    said = outcome(name, link, ETA)
-    y = said.distribution.sample(jax.random.key(2), (40_000,))
-    values = jnp.asarray(cells().grades)[cells().of, y.astype(int)] if name == "ordinal" else y
-    # means over 40,000 draws at 6 standard errors: a false alarm in fewer than 1 of 10^7 seeds
-    spread = values.std(0) / 200
-    if name != "student_t":  # whose draws may have no variance
-        assert (jnp.abs(values.mean(0) - said.mean) < 6 * spread).all()
-    score = jax.vmap(
-        jax.grad(lambda eta, y: outcome(name, link, eta).distribution.log_prob(y).sum()),
-        in_axes=(None, 0),
-    )(ETA, y)
-    square = score**2
-    error = square.std(0) / 200
-    assert (jnp.abs(square.mean(0) - said.information) < 6 * error).all()
-
-
-DENSITIES = {
-    "gaussian": lambda y, o: stats.norm.logpdf(y, o.loc, o.scale),
-    "student_t": lambda y, o: stats.t.logpdf(y, o.df, o.loc, o.scale),
-    "bernoulli": lambda y, o: stats.bernoulli.logpmf(y, o.probs),
-    "poisson": lambda y, o: stats.poisson.logpmf(y, o.rate),
-    "ordinal": lambda y, o: np.log(np.take_along_axis(o.probs, np.array(y)[:, None], 1)[:, 0]),
-}
-
-
-@pytest.mark.parametrize("name, link", LINKED)
-def test_log_density_is_scipys(name, link):
-    said = outcome(name, link, ETA)
-    y = said.distribution.sample(jax.random.key(4))
-    expected = DENSITIES[name](y, said.distribution)
-    np.testing.assert_allclose(said.distribution.log_prob(y), expected, rtol=1e-9)
-
-
-def test_cumulative_probabilities_are_the_inverse_link_of_cut_minus_eta():
-    with numpyro.handlers.trace() as sites:
-        said = outcome("ordinal", "probit", ETA)
-    cut = sites["cut_level"]["value"][cells().of]
-    expected = stats.norm.cdf(cut - ETA[:, None])
-    np.testing.assert_allclose(jnp.cumsum(said.distribution.probs, 1)[:, :-1], expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize("family", [f for f, (s, _) in priors.FAMILIES.items() if s != "Correlation"])

@@ -2,13 +2,19 @@
 
 import math
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpyro.handlers import seed, trace
 
+from bayesmtl import sites
+from bayesmtl.axes import Axis
 from bayesmtl.errors import ModelError
+from bayesmtl.matching import faults, governed, unmatched
 from bayesmtl.priors import FAMILIES, read
 
 DENSITIES = {
@@ -63,7 +69,7 @@ def test_words_stand_for_the_response():
 
 def test_units_may_be_arrays():
     unit = np.array([2.0, 3.0, 5.0])
-    moved = read("lognormal(1, 2)", support="Positive").standard(0.0, unit)
+    moved = read("lognormal(1, 2)", support="Positive").standard(0.0, unit, np.log)
     np.testing.assert_allclose(moved[0], 1 - np.log(unit))
     assert moved[1] == 2.0
 
@@ -137,3 +143,165 @@ def test_any_text_is_a_prior_or_refused(text):
         read(text)
     except ModelError as error:
         assert str(error).startswith("prior: ")
+
+
+# --- [priors] -------------------------------------------------------------------------------------
+
+TASK, FEATURE = (
+    Axis("task", ("written", "mood[sad]", "mood[glad]")),
+    Axis("feature", ("age", "poly(x, 2)[1]")),
+)
+
+
+def where(given, name, *axes, support="Real"):
+    """The entries of each prior, as a table of texts."""
+    shown = np.full(tuple(map(len, axes)), "", object)
+    for each in governed(given, name, axes, support):
+        shown[each.where] = str(each.prior)
+    return shown.tolist()
+
+
+def test_the_key_with_the_most_labels_decides_and_of_equal_ones_the_last():
+    given = {
+        "weight[written, age]": 3,
+        "weight": "normal(0, 1)",
+        "weight[age]": "normal(0, 2)",
+        "weight[written]": "normal(0, 4)",
+    }
+    assert where(given, "weight", TASK, FEATURE) == [
+        ["3.0", "normal(0, 4)"],
+        ["normal(0, 2)", "normal(0, 1)"],
+        ["normal(0, 2)", "normal(0, 1)"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "rows"),
+    [
+        ("weight[mood, age]", [[0, 0], [1, 0], [1, 0]]),  # a task's name means all its predictors
+        ("weight[mood[sad]]", [[0, 0], [1, 1], [0, 0]]),
+        ("weight[poly(x, 2)[1]]", [[0, 1], [0, 1], [0, 1]]),
+        ("weight[`poly(x, 2)[1]`]", [[0, 1], [0, 1], [0, 1]]),
+        ("weight[written,age]", [[1, 0], [0, 0], [0, 0]]),
+    ],
+)
+def test_labels_stand_in_the_order_of_the_axes(key, rows):
+    given = {key: 1}
+    assert where(given, "weight", TASK, FEATURE) == [["1.0" if x else "" for x in row] for row in rows]
+
+
+def test_a_scalar_is_set_by_its_name_and_an_offset_by_that_of_the_posterior():
+    assert where({"slab": 2}, "slab", support="Positive") == "2.0"
+    assert where({"offset[written]": 2}, "level", TASK) == ["2.0", "", ""]
+    assert where({"level[written]": 2}, "level", TASK) == ["2.0", "", ""]
+
+
+def test_a_key_that_matches_nothing_is_a_finding():
+    term = Axis("school_term", ("1", "Days"))
+    known = {"gaussian.sigma": [(TASK.take([0]),)], "sd_school": [(TASK, term)], "level": [(TASK,)]}
+    given = {
+        "sd_schol[written]": 1,
+        "sd_school[writen]": 1,
+        "sd_school[Days, written]": 1,
+        "sd_school[written, 1]": 1,
+        "sigma[written]": 1,
+        "sigma[mood]": 1,
+        "offset[mood]": 1,
+    }
+    assert list(map(str, unmatched(given, known))) == [
+        'priors.sd_schol[written]: no parameter with a prior called "sd_schol". Did you mean "sd_school"?',
+        'priors.sd_school[writen]: no label of sd_school called "writen". Did you mean "written"?',
+        "priors.sd_school[Days, written]: is no entry of sd_school. "
+        "Its axes are task: written, mood[sad], mood[glad]; school_term: 1, Days.",
+        'priors.sigma[mood]: no label of sigma called "mood". Known: written.',
+    ]
+
+
+def test_a_prior_of_another_support_names_the_key():
+    with pytest.raises(ModelError, match=r"^priors\.sigma\[written\]: .* this is a positive number\."):
+        governed({"sigma[written]": "normal(0, 1)"}, "sigma", (TASK,), "Positive")
+
+
+def test_keys_and_texts_are_refused_whatever_the_parameters_are():
+    given = {"a[b": 1, "c[]": 1, "d": True, "e": "norml(0, 1)", "f": "beta(1, 2)", "g": "lkj(2)", "h": [1]}
+    assert [f.where for f in faults(given)] == [f"priors.{key}" for key in ("a[b", "c[]", "d", "e", "h")]
+
+
+def sites_of(program, given):
+    """What a program records and samples under ``[priors]``."""
+    with sites.settings(given) as heard, trace() as seen, seed(rng_seed=0):
+        program()
+    return heard, seen
+
+
+def test_entries_with_a_prior_of_their_own_have_its_density_and_the_others_the_default():
+    unit, centre = np.array([2.0, 3.0, 5.0]), np.array([7.0, 11.0, 13.0])
+    given = {"offset[written]": "student_t(4, centre + unit, 3)", "offset[mood[sad]]": 1.5}
+
+    def program():
+        value = sites.sample("level", "normal(centre, unit)", TASK, support="Real", centre=centre, unit=unit)
+        assert value.shape == (3,)
+
+    with jax.enable_x64(True):
+        heard, seen = sites_of(program, given)
+        value = np.asarray(seen["level"]["value"])
+        drawn = {n: s for n, s in seen.items() if s["type"] == "sample"}
+        total = sum(float(s["fn"].log_prob(s["value"])) for s in drawn.values())
+    assert heard == {"offset": [(TASK,)]}
+    assert value[1] == 1.5 and all(name.endswith(sites.STANDARD) for name in drawn)
+    expected = scipy.stats.t(4, 7.0 + 2.0, 3).logpdf(value[0]) + scipy.stats.norm(13, 5).logpdf(value[2])
+    assert total == pytest.approx(expected + math.log(2.0 * 5.0), rel=1e-9)
+
+
+def test_priors_work_while_a_program_is_compiled():
+    @jax.jit
+    def draw(key):
+        with sites.settings({"sigma[written]": "lognormal(0, 1)"}), seed(rng_seed=key):
+            return sites.sample("sigma", "lognormal(1, 2)", TASK, support="Positive", unit=jnp.ones(3))
+
+    assert (np.asarray(draw(jax.random.key(0))) > 0).all()
+
+
+def test_settings_end_with_their_block_and_tell_the_outer_one():
+    with sites.settings({"sigma": 5}) as outer, seed(rng_seed=0):
+        with sites.settings({}):
+            assert sites.sample("sigma", 2, TASK, support="Positive")[0] == 2.0
+        assert outer == {"sigma": [(TASK,)]}
+        assert sites.sample("sigma", 2, TASK, support="Positive")[0] == 5.0
+    with seed(rng_seed=0):
+        assert sites.sample("sigma", 2, TASK, support="Positive")[0] == 2.0
+
+
+def test_cuts_of_one_task_have_a_prior_of_their_own_and_rise():
+    cuts = Axis("threshold", ("1", "2"))
+
+    def program():
+        assert (jnp.diff(sites.ordered("cut_level", "normal(0, 2)", TASK, cuts)) > 0).all()
+
+    with jax.enable_x64(True):
+        _, seen = sites_of(program, {"cut[written]": "normal(1, 0.5)"})
+        value = np.asarray(seen["cut_level"]["value"])
+        drawn = [s for s in seen.values() if s["type"] == "sample"]
+        total = sum(float(s["fn"].log_prob(s["value"])) for s in drawn)
+    expected = (
+        scipy.stats.norm(1, 0.5).logpdf(value[0]).sum() + scipy.stats.norm(0, 2).logpdf(value[1:]).sum()
+    )
+    assert total == pytest.approx(expected + 3 * math.log(2))  # two orders of each task's cuts
+    with pytest.raises(ModelError, match=r"priors\.cut\[written, 1\]: names one threshold of several"):
+        sites_of(program, {"cut[written, 1]": "normal(1, 0.5)"})
+
+
+def test_correlations_have_the_prior_of_their_member():
+    pair = Axis("term", ("1", "x"))
+
+    def program():
+        root = sites.correlation_root("correlation_school", "lkj(1)", pair, TASK)
+        assert root.shape == (3, 2, 2)
+
+    _, seen = sites_of(program, {"correlation_school[written]": "lkj(3)"})
+    (site,) = [s for s in seen.values() if s["type"] == "sample"]
+    np.testing.assert_allclose(site["fn"].base_dist.concentration, [3, 1, 1])
+    r = np.asarray(site["value"])[:, 1, 0]
+    # a correlation under lkj(n) of two is 2 beta(n, n) - 1; its factor's entry is the correlation itself
+    expected = sum(scipy.stats.beta(n, n, -1, 2).logpdf(x) for n, x in zip([3, 1, 1], r))
+    assert float(site["fn"].log_prob(site["value"]).sum()) == pytest.approx(expected, rel=1e-4)

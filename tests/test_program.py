@@ -1,4 +1,4 @@
-"""The program is the density that the design says: dense algebra, and the pilot's change of variables."""
+"""The program is the density that the design says, by dense algebra."""
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,8 @@ from scipy import stats
 
 from bayesmtl.design import encode
 from bayesmtl.pilot import pilot
-from bayesmtl.program import anatomy, build, weights
+from bayesmtl.program import build
+from bayesmtl.replay import anatomy, densities
 from bayesmtl.spec import Model
 
 GAUSSIAN = {"kind": "gaussian", "sigma": 0.7, "offset": "normal(1, 2)"}
@@ -51,7 +52,8 @@ def test_a_cell_is_offset_plus_columns_times_weights_in_the_users_units():
     design = encode(model, made)
     program, data = build(design), design.data
     with trace() as sites:
-        outcomes = seed(program, 5)(data)
+        said = seed(program, 5)(data)
+    outcomes = {name: each.outcome for name, each in said.items()}
     weight, offset = sites["weight"]["value"], sites["gaussian.offset"]["value"]
     expected = [
         offset[t] + row.x * weight[t, 0] + row.z * weight[t, 1]
@@ -72,46 +74,11 @@ def test_a_cell_is_offset_plus_columns_times_weights_in_the_users_units():
     )
 
 
-@pytest.mark.parametrize("relation", ["pooled", "independent", "partial", "correlated"])
-def test_the_pilot_changes_variables_and_not_the_density(relation):
-    """log p(z) + factor = log N(v(z)) + log |dv/dz|, so the weights keep their prior exactly."""
-    from bayesmtl import parts
-    from bayesmtl.axes import axis
-
-    task, feature = axis("task", 3), axis("feature", 2)
-    draw = np.random.default_rng(1)
-    given = {"precision": jnp.array(draw.gamma(2, 20, (3, 2))), "place": jnp.array(draw.normal(size=(3, 2)))}
-    with trace() as sites:
-        loading = seed(parts.find("relations", relation), 2)(task, feature)
-    del sites
-    scale = jnp.array([0.3, 2.0])
-    plain = {"precision": 0 * given["precision"], "place": given["place"]}
-    width = loading.shape[-1] if loading.shape[-1] <= 3 else 3
-    z = jnp.array(draw.normal(size=(2, width)))
-
-    def at(z, pilot):
-        with trace() as seen:
-            w = substitute(lambda: weights(loading, scale, pilot), data={"z_standard": z})()
-        return w, seen["pilot"]["fn"].log_prob(seen["pilot"]["value"])
-
-    w, factor = at(z, given)
-    # the z that gives the same weights without a pilot
-    flat = jax.jacobian(lambda z: at(z, plain)[0])(z).reshape(6, -1)
-    same = jnp.linalg.lstsq(flat, w.reshape(-1))[0].reshape(z.shape)
-    np.testing.assert_allclose(at(same, plain)[0], w, rtol=1e-8)
-    change = jax.jacobian(lambda z: at(z, given)[0])(z).reshape(6, -1)
-    ratio = jnp.linalg.lstsq(flat, change)[0]
-    log_change = jnp.linalg.slogdet(ratio)[1]
-    left = stats.norm.logpdf(z).sum() + factor
-    np.testing.assert_allclose(left, stats.norm.logpdf(same).sum() + log_change, rtol=1e-8)
-
-
 def test_the_pilot_of_gaussian_tasks_is_least_squares():
     made = table(101)
     model = Model(tasks={"a": "gaussian", "b": "gaussian"}, formula="x + z")
     design = encode(model, made)
-    program = build(design)
-    found = pilot(program, jax.tree.map(jnp.asarray, design.data), design)
+    found = pilot(jax.tree.map(jnp.asarray, design.data), design)["weight"]
     for t, name in enumerate("ab"):
         own = made[made[name].notna()]
         x = np.column_stack([np.ones(len(own)), own[["x", "z"]]])
@@ -146,9 +113,10 @@ def test_units_do_not_matter():
     for given in (made, other):
         design = encode(model, given)
         program, data = build(design), jax.tree.map(jnp.asarray, design.data)
-        data["pilot"] = pilot(program, data, design)
+        data["pilot"] = pilot(data, design)
         with trace() as sites:
-            outcomes = seed(program, 9)(data)
+            said = seed(program, 9)(data)
+        outcomes = {name: each.outcome for name, each in said.items()}
         y = design.families[0].y
         density = outcomes["gaussian"].distribution.log_prob(y).sum()
         found.append((sites["weight"]["value"], density, outcomes["poisson"].mean))
@@ -164,9 +132,85 @@ def test_a_duplicated_row_counts_twice():
     design = encode(model, made)
     program = build(design)
     cells = design.data["cells"]["gaussian"]
-    twice = {k: np.concatenate([v, v[:1]]) for k, v in cells.items()}
+    twice = {k: np.concatenate([v, v[:1]]) if k != "columns" else v for k, v in cells.items()}
     one = log_density(program, design.data, {})["gaussian.y"]
     two = log_density(program, design.data | {"cells": {"gaussian": twice}}, {})["gaussian.y"]
-    alone = {k: v[:1] for k, v in cells.items()}
+    alone = {k: v[:1] if k != "columns" else v for k, v in cells.items()}
     first = log_density(program, design.data | {"cells": {"gaussian": alone}}, {})["gaussian.y"]
     assert np.isclose(two, one + first)
+
+
+def test_importance_and_weights_raise_a_cell_to_a_power():
+    """Twice as important is the same as every row twice; a row's weight is how often it counts."""
+    made = table(7).dropna().assign(often=[1.0, 2.0, 3.0, 1.0, 1.0][: len(table(7).dropna())])
+    again = made.loc[made.index.repeat(made.often.astype(int))].reset_index(drop=True)
+    gaussian = GAUSSIAN | {"offset": 1.0}
+    for settings, rows in (
+        ({"importance": 2.0}, pd.concat([made, made], ignore_index=True)),
+        ({"weights": "often"}, again),
+    ):
+        density = []
+        for task, given in ((gaussian | settings, made), (gaussian, rows)):
+            design = encode(Model(tasks={"b": task}, priors={"weight": 0.0}, formula="x"), given)
+            with trace() as sites:
+                said = seed(build(design), 0)(design.data)
+            site = sites["gaussian.y"]
+            whole = jnp.sum(
+                site["fn"].log_prob(site["value"]) * (1 if site["scale"] is None else site["scale"])
+            )
+            np.testing.assert_allclose(sum(densities(said, design.data)["gaussian"]), whole, rtol=1e-12)
+            density.append(whole)
+        np.testing.assert_allclose(density[0], density[1], rtol=1e-10)
+
+
+def test_group_effects_and_correlated_residuals_stand_where_algebra_puts_them():
+    made = table(11).assign(ward=list("abcabcabcab"))
+    model = Model(tasks={"a": GAUSSIAN, "b": GAUSSIAN}, formula="x + (1 + x |p| ward)", residual="correlated")
+    design = encode(model, made)
+    with trace() as sites:
+        said = seed(build(design), 4)(design.data)
+    weight, u = sites["weight"]["value"], sites["effect_ward"]["value"]
+    offset, root = sites["gaussian.offset"]["value"], sites["residual_correlation"]["value"]
+    whole = 0.0
+    for _, row in made.iterrows():
+        level = "abc".index(row.ward)
+        own = [t for t, name in enumerate("ab") if not np.isnan(row[name])]
+        eta = [float(offset[t] + row.x * weight[t, 0] + u[t, level, 0] + u[t, level, 1] * row.x) for t in own]
+        cov = 0.7**2 * root[np.ix_(own, own)]
+        whole += stats.multivariate_normal.logpdf(row[["a", "b"]].to_numpy(float)[own], eta, cov)
+    site = sites["joint.y"]
+    np.testing.assert_allclose(site["fn"].log_prob(site["value"]), whole, rtol=1e-9)
+    # a cell's density is that given the other cell of its row
+    left = densities(said, design.data)["gaussian"].sum()
+    assert not np.isclose(left, whole) and np.isfinite(left)
+
+
+def test_a_category_has_a_linear_predictor_of_its_own():
+    made = table(12).assign(mood=["sad", "glad", "calm"] * 4)
+    model = Model(tasks={"a": GAUSSIAN, "mood": "categorical"}, formula="x")
+    design = encode(model, made)
+    assert design.line.labels == ("a", "mood[glad]", "mood[sad]")
+    with trace() as sites:
+        said = seed(build(design), 4)(design.data)
+    weight, offset = sites["weight"]["value"], sites["categorical.offset"]["value"]
+    eta = np.column_stack([np.zeros(12), *(offset[k] + weight[1 + k, 0] * made.x for k in range(2))])
+    expected = np.exp(eta) / np.exp(eta).sum(1, keepdims=True)
+    np.testing.assert_allclose(
+        jnp.exp(said["categorical"].outcome.distribution.logits),
+        expected * np.exp(said["categorical"].outcome.distribution.logits[:, :1]) / expected[:, :1],
+        rtol=1e-9,
+    )
+
+
+def test_soft_labels_are_categories_raised_to_their_probability():
+    made = table(6).assign(p=[0.2, 0.5, 1.0, 0.0, 0.7, 0.1])
+    made["q"] = 1 - made.p
+    task = {"kind": "categorical", "categories": ["p", "q"], "soft": ["p", "q"]}
+    design = encode(Model(tasks={"view": task}, formula="x"), made)
+    said = seed(build(design), 4)(design.data)
+    logits = said["categorical"].outcome.distribution.logits
+    (family,) = design.families
+    chance = np.column_stack([made.p, made.q])[family.row, family.y]
+    np.testing.assert_allclose(family.power, chance)
+    log = jax.nn.log_softmax(logits)[np.arange(len(family.y)), family.y]
+    np.testing.assert_allclose(densities(said, design.data)["categorical"], chance * log, rtol=1e-9)

@@ -107,7 +107,7 @@ MODEL_FILES = {
             "formula: is ['x']. Give a string.",
             "dag: is True. Give a string of arrows.",
             'data: is \'t.csv\'. Give a table with "table" and "units".',
-            "relation: is 2. Give a relation's name, or a table.",
+            "relation: is 2. Give a relation's name, a table, or a list of relations.",
             "name: is 3. Give a string.",
             "references: is 'one'. Give a list of strings.",
         ],
@@ -140,7 +140,7 @@ MODEL_FILES = {
         'dag = """\na -> b\na to c\n"""\nseed = 1\n[tasks]\nb = "gaussian"\n[relation]\nrank = 2\n',
         [
             'model: no key called "seed". '
-            "Known: dag, data, doc, engine, formula, name, references, relation and 2 more.",
+            "Known: dag, data, doc, engine, formula, missing, name, priors and 5 more.",
             'dag: can\'t read "a to c". Write "cause -> effect", "a <-> b" or "latent: u".',
             'relation: has no "kind". Add kind = "..."; bayesmtl parts lists them.',
         ],

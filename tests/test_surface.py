@@ -15,21 +15,22 @@ PACKAGE = Path(bayesmtl.__file__).parent
 # Low to high: a module may import those of lower rows, and in its own row those before it.
 LAYERS = [
     ["errors"],
-    ["axes", "priors", "dag"],
-    ["parts", "tables", "terms", "formulas"],
+    ["axes", "priors", "matching", "dag"],
+    ["parts", "tables", "group_terms", "terms", "formulas"],
     ["spec"],
-    ["responses", "separation"],
-    ["design", "description", "picture", "printed"],
-    ["checks"],
+    ["kin", "levels", "groups", "layout", "pairs"],
+    ["responses", "separation", "gaps", "predictor_model"],
+    ["configurations", "design", "wording", "group_wording", "description", "picture", "printed"],
+    ["conflicts", "checks"],
     ["sites"],
-    ["outcomes"],
-    ["cells", "columns"],
-    ["relations", "shrinkage", "likelihoods"],
-    ["program", "pilot"],
+    ["outcomes", "tails", "joint", "sharing", "effects", "own", "imputation", "summing"],
+    ["cells", "identified", "predictors", "uses", "columns"],
+    ["relations", "shrinkage", "likelihoods", "residuals"],
+    ["program", "replay", "pilot"],
     ["chains"],
     ["progress"],
     ["engines"],
-    ["trees", "store"],
+    ["trees", "store", "prior_predictive"],
     ["posterior"],
     ["reports"],
     ["page"],
@@ -38,7 +39,7 @@ LAYERS = [
 ]
 ORDER = {name: i for i, name in enumerate(name for layer in LAYERS for name in layer)}
 # Inside a function these look up: a model's text, and a check that was given a table.
-LAZY = {("spec", "description"), ("checks", "columns")}
+LAZY = {("spec", "description"), ("checks", "columns"), ("checks", "replay")}
 HEAVY = {"jax", "jaxlib", "numpyro", "arviz", "arviz_base", "arviz_stats", "pandas", "xarray"}
 
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
@@ -86,7 +87,7 @@ def test_public_names_are_sorted_and_real():
     assert bayesmtl.__all__ == sorted(bayesmtl.__all__)
     assert bayesmtl.__all__ == [
         *("Dag", "Model", "ModelError", "check", "diagnostics", "draw", "fit", "load", "predict"),
-        *("predictions", "read", "report", "save", "weights"),
+        *("predictions", "prior", "read", "report", "save", "weights"),
     ]
     for name in bayesmtl.__all__:
         thing = getattr(bayesmtl, name)

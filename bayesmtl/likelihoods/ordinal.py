@@ -37,19 +37,28 @@ def ordinal(
     cuts = axis("threshold", count - 1)
     at = ordered("cut_level", cut, cells.task, cuts)
     record("cut", at + cells.shift[:, None], cells.task, cuts)
-    reach = at[cells.of] - eta[:, None]
-    inverse, density = (
-        (jax.nn.sigmoid, lambda r: jax.nn.sigmoid(r) * jax.nn.sigmoid(-r))
-        if link == "logit"
-        else (norm.cdf, norm.pdf)
-    )
-    edge = [(0, 0), (1, 1)]
-    below = jnp.pad(inverse(reach), edge, constant_values=((0, 0), (0, 1)))
-    probability = jnp.clip(jnp.diff(below, axis=1), jnp.finfo(eta.dtype).tiny)
-    slope = jnp.diff(jnp.pad(density(reach), edge), axis=1)
+    log_chance, density = _between(at[cells.of] - eta[:, None], link)
+    probability = jnp.exp(log_chance)
+    slope = jnp.diff(density, axis=1, prepend=0.0, append=0.0)
     return Outcome(
-        distribution=dist.Categorical(probs=probability),
+        distribution=dist.Categorical(logits=log_chance),
         mean=(probability * cells.grades[cells.of]).sum(1),
-        information=(slope**2 / probability).sum(1),
+        information=(slope**2 / jnp.maximum(probability, jnp.finfo(eta.dtype).tiny)).sum(1),
         **no_scale("log loss", cells),
     )
+
+
+def _between(reach: Array, link: str) -> tuple[Array, Array]:
+    """The log chance of each grade, exact in both tails, and the density at each cut."""
+    below, above = (
+        (jax.nn.log_sigmoid(reach), jax.nn.log_sigmoid(-reach))
+        if link == "logit"
+        else (norm.logcdf(reach), norm.logcdf(-reach))
+    )
+    # F(b) - F(a) from the tail that is nearer: neither is then rounded to 1
+    near = reach[:, :-1] + reach[:, 1:] < 0
+    more = jnp.where(near, below[:, 1:], above[:, :-1])
+    less = jnp.where(near, below[:, :-1], above[:, 1:])
+    middle = more + jnp.log(-jnp.expm1(jnp.minimum(less - more, -jnp.finfo(reach.dtype).tiny)))
+    chance = jnp.concatenate([below[:, :1], middle, above[:, -1:]], axis=1)
+    return chance, jnp.exp(below + above) if link == "logit" else norm.pdf(reach)

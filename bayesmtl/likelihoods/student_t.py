@@ -5,8 +5,9 @@ from typing import Literal
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
-from bayesmtl.outcomes import Cells, Outcome, locate, scale
-from bayesmtl.priors import Positive, Real
+from bayesmtl.outcomes import Cells, Outcome, average, locate, scale
+from bayesmtl.parts import Column
+from bayesmtl.priors import Positive, Real, Scale
 from bayesmtl.sites import Array, sample
 
 
@@ -16,13 +17,15 @@ def student_t(
     *,
     link: Literal["identity"] = "identity",
     offset: Real = "normal(centre, 2.5 * unit)",
-    sigma: Positive = "half_student_t(3, unit)",
+    sigma: Scale = "half_student_t(3, unit)",
     df: Positive = "gamma(2, 0.1)",
+    se: Column = None,
 ) -> Outcome:
     """Student-t noise with a scale ``sigma`` and degrees of freedom ``df`` per task.
 
     An outlying cell pulls less the further out it lies. The weight on the squared error is that of a
-    normal with the same variance, ``sigma^2 df / (df - 2)``; it is 0 where the variance is infinite.
+    normal with the same variance, ``sigma^2 df / (df - 2)``; it is 0 where the variance is infinite. With a
+    known standard error ``se`` the squared scale of a cell is ``sigma^2 + se^2``.
 
     References
     ----------
@@ -32,14 +35,21 @@ def student_t(
         distributions. Journal of Business and Economic Statistics 28, 52-66. (The prior of ``df``.)
     """
     mean = locate(cells, offset) + eta
-    noise = scale("sigma", cells, sigma)
-    tail = sample("df", df, cells.task, support="Positive")
-    variance = noise**2 * jnp.where(tail > 2, tail / (tail - 2), jnp.inf)
+    spread = scale("sigma", cells, sigma, se)
+    width = spread.cell
+    if isinstance(df, str | int | float):
+        tail = sample("df", df, cells.task, support="Positive")
+    else:
+        tail = jnp.broadcast_to(df, (len(cells.task),))  # that of the residuals of a row
+    own = tail[cells.of]
+    factor = jnp.where(tail > 2, tail / (tail - 2), jnp.inf)
+    variance = width**2 * factor[cells.of]
+    typical = spread.task**2 * factor
     return Outcome(
-        distribution=dist.StudentT(tail[cells.of], mean, noise[cells.of]),
+        distribution=dist.StudentT(own, mean, width),
         mean=mean,
-        information=((tail + 1) / (tail + 3) * noise**-2)[cells.of],
+        information=(own + 1) / (own + 3) * width**-2,
         loss="squared error",
-        loss_weight=0.5 / variance,
-        noise=jnp.sqrt(variance),
+        loss_weight=average(cells, 0.5 / variance, 0.5 / typical),
+        noise=jnp.sqrt(average(cells, variance, typical)),
     )

@@ -9,10 +9,11 @@ import pandas as pd
 import xarray as xr
 
 from bayesmtl.errors import ModelError
-from bayesmtl.page import figures, gallery, graph, sources, tables
+from bayesmtl.page import figures, gallery, graph, groups, prior, sources, tables
 from bayesmtl.page.figures import PROB
 from bayesmtl.page.numbers import joined
 from bayesmtl.page.verdict import Answers, answers, verdicts
+from bayesmtl.reports.weights import tempered
 from bayesmtl.spec import Model
 
 SHOWN = 6  # parameters whose mixing is drawn
@@ -71,6 +72,8 @@ def _tables(
         "weights": tables.task_weights(weighed),
         "coefficients": tables.coefficients(post) if "weight" in post.posterior else None,
         "sharing": tables.sharing(post),
+        "groups": groups.tables_of(post),
+        "prior": prior.tables_of(post),
         "failures": tables.failures(failed),
         "mixing": tables.convergence(shown),
         "tasks": tables.tasks(post),
@@ -93,6 +96,8 @@ def _words(post: xr.DataTree) -> dict[str, Any]:
         "links": _links(post, model),
         "one_unit": gallery.one_unit(post),
         "graded": "cut" in post.posterior,
+        "tempered": joined([str(n) for n in post.constant_data.task.values[tempered(post)]]),
+        "levels": groups.outline(post),
         "description": post.attrs.get("description", ""),
         "origin": {
             "created": post.attrs.get("created_at", ""),

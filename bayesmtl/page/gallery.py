@@ -7,10 +7,10 @@ import pandas as pd
 import xarray as xr
 
 from bayesmtl import trees
-from bayesmtl.page import plots, predictive, sources, tables
+from bayesmtl.page import groups, plots, predictive, prior, sources, tables
 from bayesmtl.page.figures import Picture
 from bayesmtl.page.numbers import APOSTROPHE
-from bayesmtl.reports.weights import shares
+from bayesmtl.reports.weights import of_tasks, shares
 
 
 def pictures(post: xr.DataTree, failed: pd.DataFrame, shown: list[str]) -> dict[str, list[Picture]]:
@@ -19,8 +19,10 @@ def pictures(post: xr.DataTree, failed: pd.DataFrame, shown: list[str]) -> dict[
         "weights": list(_weights(post)),
         "coefficients": list(_coefficients(post)),
         "sharing": list(_sharing(post)),
+        "groups": list(groups.pictures(post)),
         "mixing": list(_mixing(post, shown)),
         "predictions": _predictions(post, list(map(str, failed["where"]))),
+        "prior": prior.pictures(post),
     }
 
 
@@ -29,7 +31,7 @@ def _weights(post: xr.DataTree) -> Iterator[Picture]:
     if post.constant_data.sizes["task"] > 1:
         share = 100 * shares(post).transpose("chain", "draw", "task")
         yield plots.intervals(share, "Share of the information", unit="%", zero=True)
-    noise = post.posterior["noise"].transpose("chain", "draw", "task")
+    noise = of_tasks(post, "noise").transpose("chain", "draw", "task")
     noise = noise.isel(task=np.isfinite(noise.values).any((0, 1)))
     if "observed_data" in post and noise.sizes["task"]:
         spread = [float(post["observed_data"][str(name)].std()) for name in noise.task.values]
@@ -43,7 +45,7 @@ def _coefficients(post: xr.DataTree) -> Iterator[Picture]:
     if "weight" not in post.posterior or not post.posterior["weight"].size:
         return
     weight = post.posterior["weight"].transpose("chain", "draw", "task", "feature")
-    uses = post.constant_data["uses"].transpose("task", "feature")
+    uses = np.isfinite(weight).any(("chain", "draw"))
     if one_unit(post):
         for name in list(weight.feature.values)[: plots.MOST]:
             own = weight.sel(feature=name, drop=True).isel(task=uses.sel(feature=name).values)

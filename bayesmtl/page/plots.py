@@ -1,5 +1,6 @@
 """Plots of parameters: intervals, mixing and energy, all by ArviZ."""
 
+import warnings
 from collections.abc import Sequence
 
 import arviz_plots
@@ -20,8 +21,11 @@ def quantiles(draws: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray, xr.DataA
     """Mean, and both ends of the central interval, over all draws."""
     # not ArviZ's eti: weights takes plain quantiles, and one page must not show two intervals
     over = ["chain", "draw"]
-    ends = draws.quantile([(1 - PROB) / 2, (1 + PROB) / 2], over)
-    return draws.mean(over), ends.isel(quantile=0, drop=True), ends.isel(quantile=1, drop=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of what a task does not have, which is nan
+        ends = draws.quantile([(1 - PROB) / 2, (1 + PROB) / 2], over)
+        mean = draws.mean(over)
+    return mean, ends.isel(quantile=0, drop=True), ends.isel(quantile=1, drop=True)
 
 
 def estimates(draws: xr.DataArray) -> list[Estimate]:

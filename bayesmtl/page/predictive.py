@@ -9,21 +9,24 @@ import xarray as xr
 
 from bayesmtl.page.figures import ACCENT, FAINT, INK, PROB, WIDTH, Picture, embed, plot
 from bayesmtl.page.plots import shortened
+from bayesmtl.reports.weights import tempered
 
 MOST = 12  # tasks
 SMALL = 100  # cells from which a density says more than the cumulative shares
 CURVES = 40  # draws that are shown as curves
+REACH = 5  # ranges of what was observed beyond which a prior isn't drawn
 FEW = 12  # values that are shown as bars
 
 
 def checks(post: xr.DataTree, tasks: list[str]) -> list[Picture]:
     """A predictive check for each task."""
     grades = json.loads(post.attrs.get("grades", "{}"))
+    marked = dict(zip(map(str, post.constant_data.task.values), tempered(post)))
     return [
         check(
             np.asarray(post["observed_data"][task]),
             np.asarray(post["posterior_predictive"][task].transpose("chain", "draw", ...)),
-            task,
+            f"{task} (tempered)" if marked[task] else task,
             grades.get(task, []),
         )
         for task in tasks
@@ -33,20 +36,41 @@ def checks(post: xr.DataTree, tasks: list[str]) -> list[Picture]:
 def check(observed: np.ndarray, drawn: np.ndarray, task: str, grades: list[object]) -> Picture:
     """The check that fits a task's values; ``observed [cell]``, ``drawn [..., cell]``."""
     drawn = drawn.reshape(-1, drawn.shape[-1])
-    if grades:
-        known = np.asarray(grades)
-        return _bars(_places(observed, known), _places(drawn, known), list(map(str, grades)), task)
+    if (bars := _few(observed, drawn, task, grades)) is not None:
+        return bars
     if not _whole(observed) or not _whole(drawn[:CURVES]):
         return _curves(observed, drawn, task)
-    values = np.unique(observed)
-    if len(values) <= FEW and np.isin(drawn, values).all():
-        return _bars(
-            np.searchsorted(values, observed),
-            np.searchsorted(values, drawn),
-            [f"{value:g}" for value in values],
-            task,
-        )
     return _counts(observed, drawn, task)
+
+
+def before(observed: np.ndarray, drawn: np.ndarray, task: str, grades: list[object]) -> Picture:
+    """What the prior alone draws beside what was observed, as far as the prior reaches."""
+    drawn = drawn.reshape(-1, drawn.shape[-1])
+    if (bars := _few(observed, drawn, task, grades, "prior")) is not None:
+        return bars
+    drawn = np.nan_to_num(drawn.astype(float))
+    span = np.ptp(observed) or 1.0
+    low, high = np.quantile(drawn, [(1 - PROB) / 2, (1 + PROB) / 2])
+    # a prior that reaches further than this is wide whatever its end
+    low = min(observed.min(), max(low, observed.min() - REACH * span))
+    high = max(observed.max(), min(high, observed.max() + REACH * span))
+    edge = 0.05 * (high - low)
+    clipped = np.clip(drawn, low - 2 * edge, high + 2 * edge)
+    return _curves(observed, clipped, task, (low - edge, high + edge))
+
+
+def _few(
+    observed: np.ndarray, drawn: np.ndarray, task: str, grades: list[object], who: str = "predicted"
+) -> Picture | None:
+    """Bars of graded responses and of few values; None of any other."""
+    if grades:
+        known = np.asarray(grades)
+        return _bars(_places(observed, known), _places(drawn, known), list(map(str, grades)), task, who)
+    values = np.unique(observed)
+    if not _whole(observed) or len(values) > FEW or not np.isin(drawn, values).all():
+        return None
+    places = np.searchsorted(values, observed), np.searchsorted(values, drawn)
+    return _bars(*places, [f"{value:g}" for value in values], task, who)
 
 
 def _whole(values: np.ndarray) -> bool:
@@ -64,7 +88,7 @@ def _places(values: np.ndarray, grades: np.ndarray) -> np.ndarray:
     return order[np.searchsorted(grades[order], known)]
 
 
-def _bars(observed: np.ndarray, drawn: np.ndarray, labels: list[str], task: str) -> Picture:
+def _bars(observed: np.ndarray, drawn: np.ndarray, labels: list[str], task: str, who: str) -> Picture:
     """Relative frequencies of few values: observed as bars, predicted as intervals."""
     values = np.arange(len(labels))
     seen = (observed == values[:, None]).mean(1)
@@ -72,22 +96,24 @@ def _bars(observed: np.ndarray, drawn: np.ndarray, labels: list[str], task: str)
     low, high = np.quantile(drawn, [(1 - PROB) / 2, (1 + PROB) / 2], axis=1)
     figure, axes = plt.subplots(figsize=(WIDTH, 2.1))
     axes.bar(values, seen, width=0.72, color="#cfe0ef", label="observed")
-    axes.vlines(values, low, high, color=ACCENT, lw=2, label="predicted")
+    axes.vlines(values, low, high, color=ACCENT, lw=2, label=who)
     axes.plot(values, drawn.mean(1), "o", color=ACCENT, ms=4)
     axes.set_xticks(values, [shortened(label, 10) for label in labels])
     axes.set_ylim(bottom=0)
     _tidy(axes, "share of cells")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.18), ncols=2)
     outside = int(((seen < low) | (seen > high)).sum())
-    said = f"{outside} of {len(values)} observed frequencies lie outside the predicted intervals"
+    said = f"{outside} of {len(values)} observed frequencies lie outside the {who} intervals"
     return embed(figure, f"Frequencies of {task}: {said}.", task)
 
 
-def _curves(observed: np.ndarray, drawn: np.ndarray, task: str) -> Picture:
-    """Densities of a continuous response; cumulative shares of few or of heavy tails."""
+def _curves(
+    observed: np.ndarray, drawn: np.ndarray, task: str, ends: tuple[float, float] | None = None
+) -> Picture:
+    """Densities of a continuous response; cumulative shares of few or of heavy tails, or between ends."""
     some = drawn[np.linspace(0, len(drawn) - 1, min(CURVES, len(drawn))).astype(int)].astype(float)
     low, high = observed.min(), observed.max()
-    heavy = len(observed) < SMALL or np.ptp(some) > 4 * (high - low)
+    heavy = ends is not None or len(observed) < SMALL or np.ptp(some) > 4 * (high - low)
     figure = plot(
         arviz_plots.plot_ppc_dist,
         _tree(observed.astype(float), some),
@@ -103,7 +129,7 @@ def _curves(observed: np.ndarray, drawn: np.ndarray, task: str) -> Picture:
     )
     reach = 0.4 * (high - low)
     axes = figure.axes[0]
-    axes.set_xlim(low - reach, high + reach)
+    axes.set_xlim(*(ends or (low - reach, high + reach)))
     axes.tick_params(axis="x", color=FAINT)
     if heavy:
         axes.set_ylabel("share at most")

@@ -9,6 +9,7 @@ import xarray as xr
 from bayesmtl import parts
 from bayesmtl.errors import ModelError
 from bayesmtl.spec import Model
+from bayesmtl.wording import inner_parts
 
 
 def model_of(post: xr.DataTree) -> Model:
@@ -20,16 +21,24 @@ def model_of(post: xr.DataTree) -> Model:
 def used(post: xr.DataTree) -> list[tuple[str, str]]:
     """The role and the name of every part behind a page, each once."""
     model = model_of(post)
-    kinds = [str(kind) for kind in post.constant_data["likelihood"].values]
+    tasks = model.listed_tasks([str(name) for name in post.constant_data.task.values])
     found = [
-        ("relations", model.relation["kind"]),
-        ("shrinkage", model.shrinkage["kind"]),
-        *(("likelihoods", kind) for kind in kinds),
-        ("engines", model.engine["kind"]),
+        *_whole("relations", model.relation),
+        *_whole("shrinkage", model.shrinkage),
+        *(part for task in tasks for part in _whole("likelihoods", task.likelihood)),
+        *([] if model.residual["kind"] == "independent" else _whole("residuals", model.residual)),
+        *_whole("engines", model.engine),
         ("reports", "weights"),
         ("reports", "diagnostics"),
     ]
     return list(dict.fromkeys(found))
+
+
+def _whole(role: str, part: parts.Part) -> Iterator[tuple[str, str]]:
+    """A part and the parts inside it."""
+    yield role, part["kind"]
+    for inner in inner_parts(role, part):
+        yield from _whole(*inner)
 
 
 def references(post: xr.DataTree) -> list[tuple[str, str]]:

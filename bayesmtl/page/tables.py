@@ -39,7 +39,7 @@ def task_weights(weighed: pd.DataFrame) -> Table:
         fixed = ends[1] == ends[2]
         rows.append(
             [
-                str(name),
+                f"{name} (tempered)" if row["tempered"] else str(name),
                 percent(row["share"], row["share_low"], row["share_high"]),
                 _of(row, "noise"),
                 str(row["loss"]),
@@ -57,7 +57,7 @@ def task_weights(weighed: pd.DataFrame) -> Table:
         "loss weight",
         "precision 1/\N{GREEK SMALL LETTER SIGMA}²",
     ]
-    table = _cut([*head, "likelihood", "cells"], rows, {3, 6})
+    table = cut([*head, "likelihood", "cells"], rows, {3, 6})
     return _full(table)
 
 
@@ -67,15 +67,19 @@ def coefficients(post: xr.DataTree) -> Table:
     columns = [str(name) for name in post.constant_data.feature.values]
     mean, low, high = (part.values for part in quantiles(weight))
     texts = [[estimate(*ends) for ends in zip(*task)] for task in zip(mean, low, high)]
-    if "offset" in post.posterior and np.isfinite(post.posterior["offset"]).any():
+    given = post.posterior.get("offset")
+    if given is not None and given.dims[2:] == ("task",) and np.isfinite(given).any():
         columns = [*columns, "offset"]
-        for text, offset in zip(texts, estimates(post.posterior["offset"]), strict=True):
+        for text, offset in zip(texts, estimates(given), strict=True):
             text.append(offset)
-    tasks = [str(name) for name in weight.task.values]
+    # a task that has a linear predictor for each category has no weights of its own
+    said = [any(str(each) != NONE for each in text) for text in texts]
+    tasks = [str(name) for name, any_ in zip(weight.task.values, said, strict=True) if any_]
+    texts = [text for text, any_ in zip(texts, said, strict=True) if any_]
     if len(columns) > max(len(tasks), 5):
         flipped = [[name, *row] for name, row in zip(columns, zip(*texts), strict=True)]
-        return _cut(["", *tasks], flipped)
-    return _cut(["task", *columns], [[name, *row] for name, row in zip(tasks, texts)])
+        return cut(["", *tasks], flipped)
+    return cut(["task", *columns], [[name, *row] for name, row in zip(tasks, texts)])
 
 
 def sharing(post: xr.DataTree) -> list[Table]:
@@ -89,10 +93,10 @@ def sharing(post: xr.DataTree) -> list[Table]:
     if columns and post.constant_data.sizes["feature"]:
         names = map(str, post.constant_data.feature.values)
         rows = [[name, *row] for name, row in zip(names, zip(*columns.values()), strict=True)]
-        found.append(_cut(["feature", *columns], rows))
+        found.append(cut(["feature", *columns], rows))
     if (pairs := correlations(post)) is not None:
         rows = [[str(pair), text] for pair, text in zip(pairs.pair.values, estimates(pairs), strict=True)]
-        found.append(_cut(["tasks", "correlation of their weights"], rows))
+        found.append(cut(["tasks", "correlation of their weights"], rows))
     return found
 
 
@@ -103,7 +107,8 @@ def correlations(post: xr.DataTree) -> xr.DataArray | None:
     whole = post.posterior["task_correlation"].transpose("chain", "draw", "task", ...)
     tasks = [str(name) for name in whole.task.values]
     strength = np.abs(whole.mean(["chain", "draw"]).values)
-    pairs = sorted(combinations(range(len(tasks)), 2), key=lambda pair: -strength[pair])[:MOST]
+    pairs = [pair for pair in combinations(range(len(tasks)), 2) if np.isfinite(strength[pair])]
+    pairs = sorted(pairs, key=lambda pair: -strength[pair])[:MOST]
     if not pairs:
         return None
     drawn = np.stack([whole.values[:, :, i, j] for i, j in pairs], axis=-1)
@@ -147,7 +152,11 @@ def tasks(post: xr.DataTree) -> Table:
         rows.append([str(name), str(kind), f"{cells:,}", f"{empty:,}"])
         rows[-1].append(_response(post, str(name), grades.get(str(name), [])))
     head = ["task", "likelihood", "cells", "empty", "observed, mean and sd"]
-    return _cut(head, rows, {1})
+    if "unserved" in constant and constant["unserved"].any():
+        head.append("left out, as a predictor is missing")
+        for row, left in zip(rows, constant["unserved"].values, strict=True):
+            row.append(f"{left:,}")
+    return cut(head, rows, {1})
 
 
 def features(post: xr.DataTree) -> Table:
@@ -157,7 +166,7 @@ def features(post: xr.DataTree) -> Table:
         [str(name), plain(float(mean), 4), plain(float(sd))]
         for name, mean, sd in zip(*(constant[key].values for key in ("feature", "mean", "sd")))
     ]
-    return _cut(["predictor", "mean", "sd"], rows)
+    return cut(["predictor", "mean", "sd"], rows)
 
 
 def _response(post: xr.DataTree, name: str, grades: list[object]) -> str:
@@ -181,7 +190,8 @@ def _full(table: Table) -> Table:
     return Table([table.head[k] for k in kept], rows, words, table.note)
 
 
-def _cut(head: list[str], rows: list[list[str | Estimate]], words: set[int] | None = None) -> Table:
+def cut(head: list[str], rows: list[list[str | Estimate]], words: set[int] | None = None) -> Table:
+    """A table of its first rows, which says how many there are."""
     more = len(rows) - MOST
     note = f"The first {MOST} of {len(rows):,} rows; the posterior holds the rest." if more > 0 else ""
     return Table(head, rows[:MOST], frozenset(words or ()), note)

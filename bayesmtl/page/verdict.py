@@ -12,7 +12,7 @@ from bayesmtl.page.numbers import APOSTROPHE, count, estimate, joined, percent, 
 from bayesmtl.page.plots import quantiles
 from bayesmtl.parts import manual
 from bayesmtl.reports.diagnostics import convergence, diagnostics
-from bayesmtl.reports.weights import shares, weights
+from bayesmtl.reports.weights import shares, tempered, weights
 from bayesmtl.spec import Model
 
 SURE = 0.95  # the probability from which a task is said to weigh most
@@ -41,7 +41,7 @@ def verdicts(post: xr.DataTree, known: Answers | None = None) -> list[str]:
     """
     known = known or answers(post)
     said = [_asked(post, known.weights), _trust(known.diagnostics, known.convergence)]
-    said += [_checked(post), _weighs(post, known.weights), _found(post), _shared(post)]
+    said += [_tempered(post), _checked(post), _weighs(post, known.weights), _found(post), _shared(post)]
     return [sentence.replace("'", APOSTROPHE) for sentence in said if sentence]
 
 
@@ -79,6 +79,16 @@ def _trust(failures: pd.DataFrame, mixed: pd.DataFrame) -> str:
             f"has at least {mixed[['ess_bulk', 'ess_tail']].min().min():,.0f} effective draws"
         )
     return f"{said}."
+
+
+def _tempered(post: xr.DataTree) -> str:
+    names = [str(name) for name in post.constant_data.task.values[tempered(post)]]
+    if not names:
+        return ""
+    return (
+        f"The likelihood of {joined(names)} is tempered by importance or row weights: its intervals are as "
+        "wide as these make them."
+    )
 
 
 def _checked(post: xr.DataTree) -> str:

@@ -3,10 +3,10 @@
 import jax.numpy as jnp
 
 from bayesmtl.axes import Axis
-from bayesmtl.sites import Array
+from bayesmtl.sharing import Loading
 
 
-def independent(task: Axis, feature: Axis) -> Array:
+def independent(task: Axis, feature: Axis) -> Loading:
     """One weight per task and feature, each of its own.
 
     The prior correlation between any two tasks is 0; only the size of a feature's weights is shared, by
@@ -17,4 +17,4 @@ def independent(task: Axis, feature: Axis) -> Array:
     Gelman and Hill (2007). Data analysis using regression and multilevel/hierarchical models, chapter
         12. Cambridge University Press.
     """
-    return jnp.eye(len(task))
+    return Loading(common=jnp.zeros((len(task), 0)), own=jnp.ones(len(task)))

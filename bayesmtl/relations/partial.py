@@ -4,10 +4,11 @@ import jax.numpy as jnp
 
 from bayesmtl.axes import Axis
 from bayesmtl.priors import Fraction
-from bayesmtl.sites import Array, sample
+from bayesmtl.sharing import Loading
+from bayesmtl.sites import sample
 
 
-def partial(task: Axis, feature: Axis, *, share: Fraction = "beta(1, 1)") -> Array:
+def partial(task: Axis, feature: Axis, *, share: Fraction = "beta(1, 1)") -> Loading:
     """A common weight and a weight of each task's own, in proportions that are learned per feature.
 
     ``share`` is the variance that the tasks' weights have in common, and so the prior correlation between
@@ -20,6 +21,6 @@ def partial(task: Axis, feature: Axis, *, share: Fraction = "beta(1, 1)") -> Arr
     Pillonetto, Dinuzzo and De Nicolao (2010). Bayesian online multitask learning of Gaussian processes.
         IEEE Transactions on Pattern Analysis and Machine Intelligence 32, 193-205.
     """
-    common = sample("share", share, feature, support="Fraction")[:, None, None]
-    same = jnp.ones((len(feature), len(task), 1))
-    return jnp.concatenate([jnp.sqrt(common) * same, jnp.sqrt(1 - common) * jnp.eye(len(task))], axis=-1)
+    common = sample("share", share, feature, support="Fraction")[:, None]
+    same = jnp.ones((len(feature), len(task)))
+    return Loading(common=(jnp.sqrt(common) * same)[..., None], own=jnp.sqrt(1 - common) * same)

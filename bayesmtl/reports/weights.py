@@ -23,7 +23,8 @@ def weights(post: xr.DataTree, *, prob: float = 0.9) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Index ``task``; columns ``likelihood``, ``cells``, ``empty``, then ``noise``, ``loss``, ``weight`` and
+        Index ``task``; columns ``likelihood``, ``tempered`` (whether importance or row weights raise the
+        likelihood to a power), ``cells``, ``empty``, then ``noise``, ``loss``, ``weight`` and
         ``share``, each number with its ``_low`` and ``_high``.
 
     Examples
@@ -36,14 +37,16 @@ def weights(post: xr.DataTree, *, prob: float = 0.9) -> pd.DataFrame:
         geometry and semantics. Conference on Computer Vision and Pattern Recognition, 7482-7491.
     """
     constant = post.constant_data
+    noise, weight = (of_tasks(post, name) for name in ("noise", "loss_weight"))
     return pd.DataFrame(
         {
             "likelihood": constant["likelihood"].values.astype(str),
+            "tempered": tempered(post),
             "cells": constant["cells"].values,
             "empty": constant["empty"].values,
-            **_interval("noise", post.posterior["noise"], prob, np.median),
+            **_interval("noise", noise, prob, np.median),
             "loss": constant["loss"].values.astype(str),
-            **_interval("weight", post.posterior["loss_weight"], prob),
+            **_interval("weight", weight, prob),
             **_interval("share", shares(post), prob),
         },
         index=pd.Index(constant.task.values.astype(str), name="task"),
@@ -53,8 +56,19 @@ def weights(post: xr.DataTree, *, prob: float = 0.9) -> pd.DataFrame:
 def shares(post: xr.DataTree) -> xr.DataArray:
     """Each task's part of the information that all cells hold; [chain, draw, task]."""
     constant = post.constant_data
-    information = post.posterior["information"] * constant["cells"] * constant["unit"] ** 2
+    information = of_tasks(post, "information") * constant["cells"] * constant["unit"] ** 2
     return information / information.sum("task")
+
+
+def of_tasks(post: xr.DataTree, name: str) -> xr.DataArray:
+    """A variable of the posterior at its tasks; weights also have labels for single categories."""
+    return post.posterior[name].sel(task=post.constant_data.task.values)
+
+
+def tempered(post: xr.DataTree) -> np.ndarray:
+    """Whether each task's likelihood is raised to a power; [task]."""
+    constant = post.constant_data
+    return np.asarray(constant.get("tempered", np.zeros(constant.sizes["task"])), bool)
 
 
 def _interval(

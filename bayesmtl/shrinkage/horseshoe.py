@@ -8,6 +8,7 @@ from bayesmtl.sites import Array, record, sample
 
 
 def horseshoe(
+    task: Axis,
     feature: Axis,
     *,
     overall: Positive = "half_cauchy(1)",

@@ -5,7 +5,7 @@ from bayesmtl.priors import Positive
 from bayesmtl.sites import Array, sample
 
 
-def normal(feature: Axis, *, scale: Positive = "half_normal(1)") -> Array:
+def normal(task: Axis, feature: Axis, *, scale: Positive = "half_normal(1)") -> Array:
     """Normal weights, with a learned standard deviation per feature that all tasks share.
 
     References

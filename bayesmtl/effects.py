@@ -1,0 +1,329 @@
+"""Group effects: coefficients that vary between the levels of a group.
+
+A level's coefficients are ``A v`` with ``v`` standard normal and ``A`` the standard deviations times a
+Cholesky factor of the correlations. Where a pilot says what the likelihood knows of each level, ``v`` is
+drawn by way of its conditional distribution given ``A``, were the likelihood normal there: no funnel, and no
+centring to choose.
+"""
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+from jax.scipy.linalg import solve_triangular
+from numpyro.handlers import scope
+
+from bayesmtl.axes import Axis, axis
+from bayesmtl.groups import Grouping, coefficients
+from bayesmtl.priors import Correlation, Positive
+from bayesmtl.sites import STANDARD, Array, correlation_root, latent, record, sample
+
+Pilot = Mapping[str, Any]
+
+
+class Mapped(dist.Distribution):
+    """Of ``z = root' v - shift``, where ``v`` is standard normal; the last axis is one draw's."""
+
+    support = dist.constraints.real_vector
+
+    def __init__(self, root: Array, shift: Array):
+        self.root, self.shift = root, shift
+        super().__init__(shift.shape[:-1], shift.shape[-1:])
+
+    def back(self, z: Array) -> Array:
+        """The ``v`` that belongs to a ``z``."""
+        return solve_triangular(self.root, (self.shift + z)[..., None], lower=True, trans=1)[..., 0]
+
+    def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
+        """Draws."""
+        v = jax.random.normal(key, sample_shape + self.shape(), self.shift.dtype)
+        return jnp.einsum("...ji,...j->...i", self.root, v) - self.shift
+
+    def log_prob(self, value: Array) -> Array:
+        """Exact, by the change of variables."""
+        change = jnp.log(jnp.diagonal(self.root, axis1=-2, axis2=-1)).sum(-1)
+        return dist.Normal(0.0, 1.0).log_prob(self.back(value)).sum(-1) - change
+
+
+def effects(
+    grouping: Grouping,
+    task: Axis,
+    unit: Array,
+    pilot: Pilot | None = None,
+    *,
+    sd: Positive = "half_student_t(3, unit)",
+    correlation: Correlation = "lkj(2)",
+    df: Positive = "gamma(2, 0.1)",
+) -> Array:
+    """The coefficients of each level, new ones last; [task, level, term].
+
+    They are in units of the linear predictor per unit of the term's column.
+
+    Parameters
+    ----------
+    unit
+        Standard deviation of each task's response, on the scale of its linear predictor; [task].
+    pilot
+        What the likelihood knows of each level's coefficients, as ``level_information`` gives it.
+
+    References
+    ----------
+    Laird and Ware (1982). Random-effects models for longitudinal data. Biometrics 38, 963-974.
+    Bürkner (2017). brms: an R package for Bayesian multilevel models using Stan. Journal of Statistical
+        Software 80 (1), 1-28.
+    """
+    sds = _sds(grouping, task, unit, sd)
+    known = jnp.zeros((len(task), len(grouping.level), len(grouping.term)))
+    new = jnp.zeros((len(task), len(grouping.new), len(grouping.term)))
+    sets = coefficients(grouping)
+    for number, (tasks, terms) in enumerate(sets):
+        with _apart(grouping, number, len(sets)):
+            root = _root(grouping, task, tasks, terms, correlation)
+            scale = sds[tasks, terms][..., None] * root  # [set, coefficient, coefficient]
+            freedom = _freedom(grouping, task, tasks, df)
+            own = None if pilot is None or grouping.closed else _known_of(pilot, grouping, tasks, terms)
+            known = _placed(known, _levels(grouping, task, tasks, scale, freedom, own), tasks, terms)
+            if grouping.new:
+                new = _placed(new, _new(grouping, tasks, scale, freedom), tasks, terms)
+    known = record(f"effect_{grouping.name}", known, task, grouping.level, grouping.term)
+    return jnp.concatenate([known, new], axis=1)
+
+
+def contribution(u: Array, level: Array, z: Array, predictor: Array, row: Array) -> Array:
+    """What group effects add to the linear predictors of cells; [cell].
+
+    Parameters
+    ----------
+    u
+        The coefficients; [task, level, term].
+    level, z
+        Each row's level, and its columns; [row], [row, term].
+    predictor, row
+        Each cell's linear predictor, and its row; [cell].
+    """
+    return (u[predictor, level[row]] * z[row]).sum(-1)
+
+
+def level_information(
+    grouping: Grouping,
+    information: np.ndarray,
+    predictor: np.ndarray,
+    row: np.ndarray,
+    mode: np.ndarray,
+    gradient: np.ndarray | None = None,
+) -> dict[str, np.ndarray]:
+    """The likelihood of each level's coefficients as a normal at a mode, all else held there.
+
+    Parameters
+    ----------
+    information
+        Fisher's information about each cell's linear predictor; [cell].
+    predictor, row
+        Each cell's linear predictor, and its row; [cell].
+    mode
+        The coefficients; [task, level, term].
+    gradient
+        Of the log likelihood at the mode; 0 by default; [task, level, term].
+
+    Returns
+    -------
+    dict
+        ``precision`` and ``pull``, precision times place: [task, level, term, term] and [task, level, term],
+        or, of a grouping that links tasks, [level, coefficient, coefficient] and [level, coefficient].
+    """
+    tasks, levels, terms = len(grouping.bundle), len(grouping.level), len(grouping.term)
+    place = predictor * levels + grouping.index[row]
+    used = np.where(grouping.uses[predictor], grouping.z[row], 0.0)  # [cell, term]
+    precision = np.zeros((tasks, levels, terms, terms))
+    for k in range(terms):
+        for other in range(terms):
+            each = information * used[:, k] * used[:, other]
+            total = np.bincount(place, each, minlength=tasks * levels)
+            precision[..., k, other] = total.reshape(tasks, levels)
+    pull = np.einsum("tlkj,tlj->tlk", precision, mode)
+    pull = pull if gradient is None else pull + gradient
+    if not grouping.together:
+        return {"precision": precision, "pull": pull}
+    ((of,), (term,)) = coefficients(grouping)[0]
+    linked = np.zeros((levels, len(of), len(of)))
+    for a in range(len(of)):
+        for b in np.flatnonzero(of == of[a]):
+            linked[:, a, b] = precision[of[a], :, term[a], term[b]]
+    return {"precision": linked, "pull": pull[of, :, term].T}
+
+
+def level_cross(
+    grouping: Grouping, information: np.ndarray, predictor: np.ndarray, row: np.ndarray, x: np.ndarray
+) -> np.ndarray:
+    """What the likelihood knows of each level's coefficients together with columns that all levels share.
+
+    Parameters
+    ----------
+    information, predictor, row
+        As in ``level_information``.
+    x
+        The columns of each cell; [cell, column].
+
+    Returns
+    -------
+    array
+        [task, level, term, column], or, of a grouping that links tasks, [level, coefficient, column].
+    """
+    tasks, levels, terms = len(grouping.bundle), len(grouping.level), len(grouping.term)
+    place = predictor * levels + grouping.index[row]
+    used = np.where(grouping.uses[predictor], grouping.z[row], 0.0)
+    cross = np.zeros((tasks, levels, terms, x.shape[1]))
+    for k in range(terms):
+        for column in range(x.shape[1]):
+            total = np.bincount(place, information * used[:, k] * x[:, column], minlength=tasks * levels)
+            cross[..., k, column] = total.reshape(tasks, levels)
+    if not grouping.together:
+        return cross
+    ((of,), (term,)) = coefficients(grouping)[0]
+    return np.moveaxis(cross[of, :, term], 0, 1)
+
+
+def beside(pilot: Pilot, grouping: Grouping, fixed: Array) -> Pilot:
+    """What a pilot knows of each level's coefficients given the others of a linear predictor.
+
+    A slope that all levels share and the levels' own slopes make up for each other: drawn given the shared
+    one, where it pulls them, they no longer do.
+
+    Parameters
+    ----------
+    fixed
+        Offset and weights; [task, column], as in the pilot's ``fixed``. Its ``cross`` is ``level_cross``.
+    """
+    away = fixed - pilot["fixed"]
+    if grouping.together:
+        ((of,), _) = coefficients(grouping)[0]
+        moved = jnp.einsum("lnf,nf->ln", pilot["cross"], away[of])
+    else:
+        moved = jnp.einsum("tlkf,tf->tlk", pilot["cross"], away)
+    return {"precision": pilot["precision"], "pull": pilot["pull"] - moved}
+
+
+def _apart(grouping: Grouping, number: int, count: int) -> Any:
+    """A prefix for the sites of one of several sets; the posterior merges what is called alike after it."""
+    return scope(prefix=f"{grouping.name}{number + 1}", divider=".") if count > 1 else nullcontext()
+
+
+def _sds(grouping: Grouping, task: Axis, unit: Array, prior: Positive) -> Array:
+    """The standard deviation of each term's coefficients; 0 for those that a task has not; [task, term]."""
+    name, sds = f"sd_{grouping.name}", jnp.zeros(grouping.bundle.shape)
+    for k in range(len(grouping.term)):
+        own = np.flatnonzero(grouping.uses[:, k])
+        with _apart(grouping, k, len(grouping.term)):
+            axes = (task.take(own.tolist()), grouping.term.take([k]))
+            width = jnp.asarray(unit)[own] / grouping.sd[k]
+            sds = sds.at[own, k].set(sample(name, prior, *axes, support="Positive", unit=width)[:, 0])
+    return sds
+
+
+def _root(grouping: Grouping, task: Axis, tasks: np.ndarray, terms: np.ndarray, prior: Correlation) -> Array:
+    """Cholesky factors of the correlations between coefficients; [set, coefficient, coefficient]."""
+    size, name = tasks.shape[1], f"correlation_{grouping.name}"
+    if grouping.together:
+        root = correlation_root(name, prior, axis("coefficient", size))
+        full = jnp.full((len(task), len(grouping.term)) * 2, jnp.nan)
+        of, term = tasks[0], terms[0]
+        full = full.at[of[:, None], term[:, None], of, term].set(_matrix(root))
+        axes = (task, grouping.term, task.other(), grouping.term.other())
+        full = record(name, full, *axes)
+        return (_factor(full[of[:, None], term[:, None], of, term]) if grouping.new else root)[None]
+    members = task.take(tasks[:, 0].tolist())
+    roots = jnp.broadcast_to(jnp.eye(size), (len(tasks), size, size))
+    bundles = grouping.bundle[tasks[0, 0], terms[0]]
+    several = [b for b in dict.fromkeys(bundles.tolist()) if (bundles == b).sum() > 1]
+    for number, bundle in enumerate(several):
+        own = np.flatnonzero(bundles == bundle)
+        term = grouping.term.take(terms[0, own].tolist())
+        with _apart(grouping, number, len(several)):
+            root = correlation_root(name, prior, axis("coefficient", len(own)), members)
+            matrix = record(name, _matrix(root), members, term, term.other())
+        root = _factor(matrix) if grouping.new else root
+        roots = roots.at[:, own[:, None], own].set(root)
+    return roots
+
+
+def _matrix(root: Array) -> Array:
+    """The correlations that a Cholesky factor stands for; 1 to the last digit on the diagonal."""
+    one = jnp.eye(root.shape[-1], dtype=bool)
+    return jnp.where(one, 1.0, root @ jnp.swapaxes(root, -1, -2))
+
+
+def _factor(matrix: Array) -> Array:
+    """The Cholesky factor of a recorded correlation, which a posterior's draws may have replaced."""
+    return jnp.linalg.cholesky(matrix)
+
+
+def _freedom(grouping: Grouping, task: Axis, tasks: np.ndarray, prior: Positive) -> Array | None:
+    """The degrees of freedom of levels that may lie far out; [set]."""
+    if not grouping.student:
+        return None
+    members = () if grouping.together else (task.take(tasks[:, 0].tolist()),)
+    return jnp.atleast_1d(sample(f"df_{grouping.name}", prior, *members, support="Positive"))
+
+
+def _known_of(pilot: Pilot, grouping: Grouping, tasks: np.ndarray, terms: np.ndarray) -> tuple[Array, Array]:
+    """A pilot's precision and pull of one set of coefficients; [set, level, coefficient, ...]."""
+    precision, pull = jnp.asarray(pilot["precision"]), jnp.asarray(pilot["pull"])
+    if grouping.together:
+        return precision[None], pull[None]
+    of, term = tasks[:, 0], terms[0]
+    return precision[of][..., term[:, None], term], pull[of][..., term]
+
+
+def _levels(
+    grouping: Grouping,
+    task: Axis,
+    tasks: np.ndarray,
+    scale: Array,
+    freedom: Array | None,
+    known: tuple[Array, Array] | None,
+) -> Array:
+    """The coefficients of the known levels; [set, level, coefficient]."""
+    sets, size = tasks.shape
+    first = task.take(tasks[:, 0].tolist()) if not grouping.together else axis("set", sets)
+    axes = (first, grouping.level, axis("coefficient", size))
+    name = f"z_{grouping.name}{STANDARD}"
+    spread = _spread(f"mixing_{grouping.name}{STANDARD}", freedom, *axes[:2])
+    wide = scale[:, None] * spread[..., None, None]  # [set, level or 1, coefficient, coefficient]
+    if known is None:
+        v = latent(name, dist.Normal(0.0, 1.0), *axes)
+        if grouping.covariance is not None:
+            v = jnp.einsum("lm,smk->slk", jnp.linalg.cholesky(jnp.asarray(grouping.covariance)), v)
+    else:
+        precision, pull = known
+        turned = jnp.swapaxes(wide, -1, -2)
+        root = jnp.linalg.cholesky(turned @ precision @ wide + jnp.eye(size))
+        shift = solve_triangular(root, turned @ pull[..., None], lower=True)[..., 0]
+        prior = Mapped(root, shift)
+        v = prior.back(latent(name, prior, *axes))
+    return (wide @ v[..., None])[..., 0]
+
+
+def _new(grouping: Grouping, tasks: np.ndarray, scale: Array, freedom: Array | None) -> Array:
+    """The coefficients of levels that the fit never saw, from the population; [set, level, coefficient]."""
+    sets, size = tasks.shape
+    axes = (axis("set", sets), Axis("new", grouping.new), axis("coefficient", size))
+    v = latent(f"z_new_{grouping.name}{STANDARD}", dist.Normal(0.0, 1.0), *axes)
+    spread = _spread(f"mixing_new_{grouping.name}{STANDARD}", freedom, *axes[:2])
+    return (scale[:, None] * spread[..., None, None] @ v[..., None])[..., 0]
+
+
+def _spread(name: str, freedom: Array | None, *axes: Axis) -> Array:
+    """How far out each level may lie: 1, or the square root that makes a normal a Student-t; [set, level]."""
+    if freedom is None:
+        return jnp.ones((1, 1))
+    half = jnp.broadcast_to(freedom[:, None] / 2, tuple(map(len, axes)))
+    return latent(name, dist.Gamma(half, half), *axes) ** -0.5
+
+
+def _placed(u: Array, values: Array, tasks: np.ndarray, terms: np.ndarray) -> Array:
+    """Coefficients of sets written where they belong; [task, level, term]."""
+    return u.at[tasks, :, terms].set(jnp.swapaxes(values, 1, 2))
