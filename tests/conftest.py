@@ -51,7 +51,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     The tests of a file share fixtures, and so a process; long ones that share nothing go where there is room.
     """
     for item in items:
-        if item.path.name not in ALONE:
+        if item.path.name not in ALONE and not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group(item.path.name))
     if os.environ.get("CI"):
         return

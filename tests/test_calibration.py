@@ -31,7 +31,7 @@ from bayesmtl.program import build
 from bayesmtl.replay import replay
 from bayesmtl.sites import STANDARD
 
-ROWS, SIMULATIONS, WARMUP, DRAWS, THIN, SEED = 37, 80, 250, 400, 5, 3
+ROWS, SIMULATIONS, WARMUP, DRAWS, THIN, SEED = 37, 40, 250, 400, 5, 3
 ALARM = 1e-3  # the chance that a calibrated case fails, over all of its quantities
 TAIL = 1.5  # how much more often than it says the smooth test of so few simulations finds so small a p-value
 LIMIT = 0.8  # what a censored response is known to exceed

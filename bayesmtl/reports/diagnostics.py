@@ -146,9 +146,22 @@ def _heavy(post: xr.DataTree, task: str) -> str:
 
 def _left_out(post: xr.DataTree, task: str) -> tuple[xr.DataArray, float]:
     """The Pareto k of each cell, and the p-value of the leave-one-out ranks under uniformity."""
+    # a cell with one density in all draws, such as of no trials, has no importance to smooth
+    certain = (np.ptp(post.log_likelihood[task].values, axis=(0, 1)) == 0).nonzero()[0]
+    if len(certain):
+        post = _without(post, task, certain)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # ArviZ warns of a large k, which is a row here
         loo = arviz_stats.loo(post, var_name=task, pointwise=True)
         smoothed = {"log_weights": {task: loo.log_weights}, "pareto_k": {task: loo.pareto_k}}
         ranks = arviz_stats.loo_pit(post, var_names=[task], **smoothed)[task].values
     return loo.pareto_k, float(kstest(ranks[np.isfinite(ranks)], "uniform").pvalue)
+
+
+def _without(post: xr.DataTree, task: str, cells: np.ndarray) -> xr.DataTree:
+    """One task of a posterior without some of its cells."""
+    groups = {"posterior": post.posterior.to_dataset()}
+    for name in ("log_likelihood", "posterior_predictive", "observed_data"):
+        whole = post[name].to_dataset()[[task]]
+        groups[name] = whole.drop_isel({whole[task].dims[-1]: cells})
+    return xr.DataTree.from_dict(groups)
