@@ -33,7 +33,7 @@ from bayesmtl.sites import STANDARD
 
 ROWS, SIMULATIONS, WARMUP, DRAWS, THIN, SEED = 37, 40, 250, 400, 5, 3
 ALARM = 1e-3  # the chance that a calibrated case fails, over all of its quantities
-TAIL = 1.5  # how much more often than it says the smooth test of so few simulations finds so small a p-value
+TAIL = 3.0  # how much more often than it says the smooth test of 40 simulations finds so small a p, at most
 LIMIT = 0.8  # what a censored response is known to exceed
 
 GAUSSIAN = {"kind": "gaussian", "offset": "normal(0, 1)", "sigma": "gamma(6, 6)"}
@@ -231,7 +231,9 @@ def calibration(case, folder):
         drawn = jax.tree.map(lambda z: z[-DRAWS // THIN :], drawn)
 
         def look(z, key):
-            recorded, _, said = replay(program, data, kernel.postprocess_fn((data,), {})(z), key, True)
+            # the latent sites alone: what was integrated out is drawn back
+            sites = {n: v for n, v in kernel.postprocess_fn((data,), {})(z).items() if n in z}
+            recorded, _, said = replay(program, data, sites, key, True)
             return told(recorded, said)
 
         found = jax.vmap(look)(drawn, jax.random.split(back, DRAWS // THIN))
