@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -92,3 +93,12 @@ def ward_file(tmp_path: Path, wards: pd.DataFrame) -> Path:
 def fake() -> xr.DataTree:
     """A posterior as ``fit`` would leave it, of numbers and not of draws."""
     return fake_posterior(tasks=("stay", "mood", "readmit"))
+
+
+@pytest.fixture
+def double() -> Iterator[None]:
+    """Double precision, for a whole test."""
+    import jax
+
+    with jax.enable_x64(True):
+        yield
