@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from bayesmtl.page import report as report
     from bayesmtl.picture import draw as draw
     from bayesmtl.posterior import fit as fit
-    from bayesmtl.posterior import predict as predict
-    from bayesmtl.posterior import predictions as predictions
+    from bayesmtl.prediction import predict as predict
+    from bayesmtl.prediction import predictions as predictions
     from bayesmtl.reports.diagnostics import diagnostics as diagnostics
     from bayesmtl.reports.weights import weights as weights
     from bayesmtl.spec import Model as Model
@@ -28,8 +28,8 @@ _HOME = {
     "draw": "picture",
     "fit": "posterior",
     "load": "spec",
-    "predict": "posterior",
-    "predictions": "posterior",
+    "predict": "prediction",
+    "predictions": "prediction",
     "prior": "posterior",
     "read": "store",
     "report": "page",

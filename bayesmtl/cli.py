@@ -132,7 +132,7 @@ def _predict(args: argparse.Namespace) -> int:
 
     out = _room(args.out) if args.out else None
     table = _table(args.table)
-    from bayesmtl.posterior import predict
+    from bayesmtl.prediction import predict
     from bayesmtl.progress import busy
     from bayesmtl.store import read
 

@@ -8,8 +8,8 @@ import pandas as pd
 
 from bayesmtl import cells, conflicts, gaps, predictors, tables, uses
 from bayesmtl.checks import lacking, owned
-from bayesmtl.design import measured, needs, tasks_of
 from bayesmtl.errors import Finding, ModelError, listed
+from bayesmtl.served import measured, needs, tasks_of
 from bayesmtl.spec import Model, Task
 
 

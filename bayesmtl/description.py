@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from textwrap import wrap
 
 from bayesmtl import group_wording, tables
-from bayesmtl.design import Design, encode
+from bayesmtl.design import Design
+from bayesmtl.encoded import encode
 from bayesmtl.spec import Model, Task
 from bayesmtl.wording import prior_rows, prior_text, said, summary, tempering
 

@@ -20,8 +20,8 @@ from numpyro.handlers import seed, substitute, trace
 from scipy.optimize import minimize
 
 from bayesmtl.design import Design
-from bayesmtl.effects import level_cross, level_information
 from bayesmtl.groups import Grouping
+from bayesmtl.information import level_cross, level_information
 from bayesmtl.program import Program, build
 
 WIDTH = 2.5  # of the normal prior that keeps the pilot's weights finite under separation

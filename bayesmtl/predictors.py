@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-from bayesmtl import conflicts, formulas, groups, identified, parts, tables
+from bayesmtl import conflicts, formulas, grouped, identified, parts, tables
 from bayesmtl.axes import Axis
 from bayesmtl.checks import place
-from bayesmtl.design import tasks_of
 from bayesmtl.errors import Finding, ModelError
 from bayesmtl.responses import response
+from bayesmtl.served import tasks_of
 from bayesmtl.spec import Model, Task
 
 
@@ -58,7 +58,7 @@ def _grouped(
     if units in table and table[units].is_unique:  # which findings then name
         table = table.set_axis(pd.Index(table[units].astype(str), name=units), axis=0)
     try:
-        groups.learn(
+        grouped.learn(
             [(task.name, task.formula, rows[task.name], place(model, task)) for task in used],
             table,
             model.folder,

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayesmtl import trees
+from bayesmtl import labelled
 
 # functions of parameters, what offsets and cuts are for an average row, and what each level adds
 _HIDDEN = ("information", "loss_weight", "noise", "level", "cut_level")
@@ -55,7 +55,7 @@ def tasks(tree: xr.DataTree) -> list[str]:
 def parameters(drawn: xr.Dataset) -> xr.DataArray:
     """Every scalar parameter, without what follows from others and what each level of a group adds."""
     kept = [v for v in drawn if str(v) not in _HIDDEN and not str(v).startswith("effect_")]
-    return trees.parameters(xr.DataTree.from_dict({"posterior": drawn[kept]}))
+    return labelled.parameters(xr.DataTree.from_dict({"posterior": drawn[kept]}))
 
 
 def responses(tree: xr.DataTree, task: str) -> tuple[np.ndarray, np.ndarray]:

@@ -13,8 +13,9 @@ from numpyro.handlers import scale, scope
 from bayesmtl import sites
 from bayesmtl.axes import Axis
 from bayesmtl.design import Design
-from bayesmtl.effects import beside, contribution, effects
+from bayesmtl.effects import contribution, effects
 from bayesmtl.imputation import impute
+from bayesmtl.information import beside
 from bayesmtl.joint import Joint, Residual
 from bayesmtl.outcomes import Cells, Outcome, place
 from bayesmtl.own import own_weights

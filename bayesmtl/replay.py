@@ -2,14 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from numpyro.handlers import seed, substitute, trace
 
+from bayesmtl import parts
 from bayesmtl.axes import Axis
-from bayesmtl.design import encode
+from bayesmtl.design import Design
+from bayesmtl.encoded import encode
 from bayesmtl.errors import Finding
 from bayesmtl.matching import unmatched
 from bayesmtl.program import Program, Said, build
@@ -93,6 +97,48 @@ def simulate(said: Mapping[str, Said], key: Array) -> dict[str, Array]:
         for name, each in said.items()
     }
     return {name: y if (s := said[name].summed) is None else s.pick(name, y) for name, y in drawn.items()}
+
+
+def teller(design: Design, program: Program, data: Mapping[str, Any], pointwise: bool) -> Any:
+    """Everything that a program says at each of some draws of its sites; [draw, ...].
+
+    Compiled once for chains and prior alike.
+    """
+    sizes = {f.name: len(f.task) for f in design.families}
+    # what is integrated out is drawn back given the responses, so that the prior is told without them
+    options = [parts.settings("likelihoods", f.likelihood) for f in design.families]
+    marginal = any("marginal" in own.values() for own in options)
+
+    def one(given: Any, observed: bool) -> Any:
+        sites, key = given
+        recorded, log_prior, said = replay(program, data, sites, key, observed=observed)
+        told = {}
+        for name, each in said.items():
+            of, power = data["cells"][name]["of"], data["cells"][name]["power"]
+            information = each.outcome.information.reshape(len(of), -1).sum(-1) * power
+            total = jax.ops.segment_sum(information, of, sizes[name])
+            count = jax.ops.segment_sum(jnp.ones_like(information), of, sizes[name])
+            told[name] = {
+                "information": total / count,
+                "loss_weight": each.outcome.loss_weight,
+                "noise": each.outcome.noise,
+            }
+        if pointwise:
+            density, drawn = densities(said, data), simulate(said, jax.random.fold_in(key, 1))
+            for name in said:
+                told[name]["log_prob"] = density[name].astype(jnp.float32)
+                told[name]["y"] = drawn[name].astype(jnp.float32)
+        return recorded, log_prior, told
+
+    @partial(jax.jit, static_argnums=1)
+    def many(given: Any, observed: bool) -> Any:
+        return jax.lax.map(lambda each: one(each, observed), given, batch_size=50)
+
+    def tell(sites: Mapping[str, Any], draws: int, key: Any, observed: bool = True) -> Any:
+        told = many((dict(sites), jax.random.split(key, draws)), observed or not marginal)
+        return jax.tree.map(np.asarray, told)
+
+    return tell
 
 
 def _axes(site: Mapping[str, Any]) -> tuple[Axis, ...] | None:

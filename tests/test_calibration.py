@@ -25,7 +25,7 @@ from scipy.stats import chi2, ttest_1samp
 
 import bayesmtl as bm
 from bayesmtl import parts, sharing
-from bayesmtl.design import encode
+from bayesmtl.encoded import encode
 from bayesmtl.pilot import pilot
 from bayesmtl.program import build
 from bayesmtl.replay import replay

@@ -396,7 +396,7 @@ def test_predictions_are_rows(here, fake, wards, monkeypatch, capsys):
     def predict(post, table, *, prob):
         return pd.DataFrame({"task": "stay", "row": table["patient"], "mean": prob})
 
-    monkeypatch.setattr("bayesmtl.posterior.predict", predict)
+    monkeypatch.setattr("bayesmtl.prediction.predict", predict)
     store.save(fake, here / "p.zarr.zip")
     wards.head(3).to_csv("new.csv", index=False)
     assert cli.main(["predict", "p.zarr.zip", "new.csv", "--prob", "0.5"]) == 0

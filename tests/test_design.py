@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bayesmtl import parts, tables
-from bayesmtl.design import encode
+from bayesmtl.encoded import encode
 from bayesmtl.errors import ModelError
 from bayesmtl.responses import response
 from bayesmtl.spec import Model, Task

@@ -12,11 +12,13 @@ from scipy import stats
 from scipy.linalg import block_diag
 from scipy.sparse import coo_array
 
-from bayesmtl import groups
+from bayesmtl import grouped
 from bayesmtl.axes import Axis
-from bayesmtl.effects import contribution, effects, level_information
+from bayesmtl.effects import contribution, effects
 from bayesmtl.errors import ModelError
 from bayesmtl.group_terms import GroupTerm, split
+from bayesmtl.groups import Grouping
+from bayesmtl.information import level_information
 from bayesmtl.terms import columns, factors, mentioned, predictors
 
 READ = [
@@ -118,7 +120,7 @@ def learned(*formulae, folder=None, rows=None, of=None):
     of = table() if of is None else of
     rows = np.ones((len(formulae), len(of)), bool) if rows is None else rows
     given = [(f"t{i}", f, rows[i], f"tasks.t{i}.formula") for i, f in enumerate(formulae)]
-    return groups.learn(given, of, folder)
+    return grouped.learn(given, of, folder)
 
 
 def axis(grouping):
@@ -187,20 +189,20 @@ def test_what_can_not_be_grouped_is_said(formulae, said):
 
 def test_text_gives_the_grouping_back_and_new_tables_get_new_levels():
     (grouping,) = learned("(bs(x, 4) + w | g:h)", "x")
-    read = groups.Grouping.read(str(grouping))
-    again = groups.apply(read, table())
+    read = Grouping.read(str(grouping))
+    again = grouped.apply(read, table())
     np.testing.assert_array_equal(again.index, grouping.index)
     np.testing.assert_allclose(again.z, grouping.z, atol=1e-12)
     np.testing.assert_array_equal(again.sd, grouping.sd)
     assert again.new == () and again.level == grouping.level
     few = table().iloc[:4].assign(g=[10, 77, 10, 77.0], h=["b", "a", "z", "a"])
-    applied = groups.apply(read, few)
+    applied = grouped.apply(read, few)
     assert applied.new == ("77:a", "10:z") and applied.level == grouping.level
     n = len(grouping.level)
     assert applied.index.tolist() == [grouping.level.labels.index("10:b"), n, n + 1, n]
     np.testing.assert_allclose(applied.z, grouping.z[:4], atol=1e-12)
     with pytest.raises(ModelError, match=r"table.h: is empty where a task was measured: row 2"):
-        groups.apply(read, few.assign(h=["b", None, "a", "a"]))
+        grouped.apply(read, few.assign(h=["b", None, "a", "a"]))
 
 
 KNOWN = np.array([[2.0, 0.5, 0.1, 0.3], [0.5, 1.0, 0.2, 0.0], [0.1, 0.2, 1.5, 0.4], [0.3, 0.0, 0.4, 1.0]])
@@ -229,10 +231,10 @@ def test_a_known_covariance_is_read_in_the_order_of_the_levels(tmp_path, turned)
         "new",
     )  # the last has no rows
     np.testing.assert_array_equal(grouping.covariance, KNOWN[np.ix_([2, 3, 0, 1], [2, 3, 0, 1])])
-    read = groups.Grouping.read(str(grouping))
-    assert groups.apply(read, table().assign(g="new")).index.tolist() == [3] * ROWS
+    read = Grouping.read(str(grouping))
+    assert grouped.apply(read, table().assign(g="new")).index.tolist() == [3] * ROWS
     with pytest.raises(ModelError, match='no level with a known covariance called "11"'):
-        groups.apply(read, table().assign(g=11))
+        grouped.apply(read, table().assign(g=11))
 
 
 @pytest.mark.parametrize(
@@ -397,7 +399,7 @@ def test_students_levels_lie_as_far_out_as_their_distribution_says():
     """A level's coefficients share how far out it lies: their squared distance has an F distribution."""
     whole = pd.DataFrame({"g": range(20_000), "x": np.random.default_rng(1).normal(size=20_000)})
     (grouping,) = learned("(1 + x | gr(g, dist = 'student'))", of=whole)
-    few = groups.apply(grouping, whole.assign(g=-whole["g"] - 1.0))  # all of them new
+    few = grouped.apply(grouping, whole.assign(g=-whole["g"] - 1.0))  # all of them new
     for u, sites in (run(grouping, sd=2.0, df=5.0), run(few, sd=2.0, df=5.0)):
         want = 4.0 * np.asarray(sites["correlation_g"]["value"][0])
         own = np.asarray(u[0, -len(whole) :])
@@ -437,7 +439,7 @@ def test_a_recorded_posterior_is_honoured_and_new_levels_follow_its_correlations
     """New levels come from the recorded scales and correlations, known ones from the recorded effects."""
     (grouping,) = learned("(1 + x |p| g)", "(1 |p| g)")
     many = pd.DataFrame({"g": np.arange(20_000) + 100, "x": 1.0})
-    other = groups.apply(groups.Grouping.read(str(grouping)), many)
+    other = grouped.apply(Grouping.read(str(grouping)), many)
     matrix = np.array([[1.0, -0.9, 0.6], [-0.9, 1.0, -0.5], [0.6, -0.5, 1.0]])
     full = np.zeros((2, 2, 2, 2))
     of, term = np.array([0, 0, 1]), np.array([0, 1, 0])

@@ -16,7 +16,7 @@ from scipy import stats
 
 import bayesmtl as bm
 from bayesmtl.checks import check
-from bayesmtl.design import encode, impute
+from bayesmtl.encoded import encode, impute
 from bayesmtl.predictor_model import Imputation
 from bayesmtl.program import build
 from bayesmtl.replay import densities, replay, simulate

@@ -8,7 +8,7 @@ import pytest
 from numpyro.handlers import seed, substitute, trace
 from scipy import stats
 
-from bayesmtl.design import encode
+from bayesmtl.encoded import encode
 from bayesmtl.pilot import pilot
 from bayesmtl.program import build
 from bayesmtl.replay import anatomy, densities

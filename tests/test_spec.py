@@ -12,7 +12,7 @@ import pytest
 from bayesmtl import tables
 from bayesmtl.checks import check
 from bayesmtl.dag import Dag
-from bayesmtl.design import encode
+from bayesmtl.encoded import encode
 from bayesmtl.errors import ModelError
 from bayesmtl.spec import Model, load
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayesmtl import trees
+from bayesmtl import labelled
 from bayesmtl.page import groups, plots, predictive, prior, sources, tables
 from bayesmtl.page.figures import Picture
 from bayesmtl.page.numbers import APOSTROPHE
@@ -80,7 +80,7 @@ def _sharing(post: xr.DataTree) -> Iterator[Picture]:
 
 def _mixing(post: xr.DataTree, shown: list[str]) -> Iterator[Picture]:
     stats = post.children.get("sample_stats")
-    draws = trees.parameters(post)
+    draws = labelled.parameters(post)
     pairs = [plots.mixing(draws.sel(parameter=name, drop=True), stats, name) for name in shown]
     for kind in zip(*pairs):
         yield from kind

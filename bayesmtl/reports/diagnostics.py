@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 from scipy.stats import kstest
 
-from bayesmtl import trees
+from bayesmtl import labelled
 
 COLUMNS = ["where", "problem", "value", "threshold", "remedy"]
 MOST = 10  # parameters that are named for one problem
@@ -94,7 +94,7 @@ def convergence(post: xr.DataTree) -> pd.DataFrame:
     DataFrame
         Index ``parameter``; columns ``rhat``, ``ess_bulk`` and ``ess_tail``.
     """
-    draws = trees.parameters(post)
+    draws = labelled.parameters(post)
     own = [str(name).partition("[")[0] not in DERIVED for name in draws.parameter.values]
     draws = draws.isel(parameter=own)
     if not draws.size or draws.sizes["draw"] < 4:
