@@ -7,26 +7,12 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from bayesmtl import keys
 from bayesmtl.dag import Dag
 from bayesmtl.errors import Finding, ModelError, unknown
 from bayesmtl.formulas import quoted
 from bayesmtl.parts import Part
 
-_TYPES: dict[str, tuple[Any, str]] = {
-    "tasks": (Mapping, "a table of tasks"),
-    "formula": (str, "a string"),
-    "dag": (str, "a string of arrows"),
-    "data": (Mapping, 'a table with "table" and "units"'),
-    "relation": ((str, Mapping, list, tuple), "a relation's name, a table, or a list of relations"),
-    "shrinkage": ((str, Mapping), "a shrinkage's name, or a table"),
-    "residual": ((str, Mapping), "a residual's name, or a table"),
-    "priors": (Mapping, 'a table such as {"weight[age]" = "normal(0, 1)"}'),
-    "missing": (str, '"drop" or "impute"'),
-    "engine": ((str, Mapping), "an engine's name, or a table"),
-    "name": (str, "a string"),
-    "doc": (str, "a string"),
-    "references": ((list, tuple), "a list of strings"),
-}
 _OWN = ("formula", "importance", "weights", "soft")  # a task's keys that are not its likelihood's
 
 
@@ -107,7 +93,7 @@ class Model:
     def __post_init__(self) -> None:
         wrong = [
             Finding(key, f"is {value!r}.", f"Give {words}.")
-            for key, (kind, words) in _TYPES.items()
+            for key, (kind, words) in keys.TYPES.items()
             if not isinstance(value := getattr(self, key), kind)
             and not (key == "formula" and value is None)
             and not (key == "dag" and isinstance(value, Dag))
@@ -123,27 +109,13 @@ class Model:
             wrong.append(unknown("missing", "choice", self.missing, ["drop", "impute"]))
         for key in ("relation", "shrinkage", "residual", "engine"):
             if isinstance(getattr(self, key), str | Mapping):
-                part, found = _part(getattr(self, key), key)
+                part, found = keys.part(getattr(self, key), key)
                 object.__setattr__(self, key, part)
                 wrong += found
         if isinstance(self.tasks, Mapping):
-            wrong += _task_faults(self.tasks)
+            wrong += keys.task_faults(self.tasks)
         if isinstance(self.data, Mapping):
-            wrong += [
-                unknown("data", "key", key, ["table", "units"])
-                for key in self.data
-                if key not in ("table", "units")
-            ]
-            wrong += [
-                Finding(f"data.{key}", f"is {value!r}.", "Give a string.")
-                for key, value in self.data.items()
-                if not isinstance(value, str) and not (key == "table" and isinstance(value, Mapping))
-            ]
-            wrong += [
-                Finding(f"data.table.{task}", f"is {file!r}.", "Give the path of a file.")
-                for task, file in self.tables.items()
-                if not isinstance(file, str)
-            ]
+            wrong += keys.data_faults(self.data)
         if wrong:
             raise ModelError(*wrong)
         object.__setattr__(self, "references", tuple(map(str, self.references)))
@@ -236,60 +208,3 @@ def load(path: str | Path) -> Model:
     except tomllib.TOMLDecodeError as error:
         raise ModelError(Finding("file", f"is not TOML: {error}.", "Mend that line.")) from None
     return Model.read(table, folder=path.parent)
-
-
-def _part(value: str | Mapping[str, Any], where: str) -> tuple[Part, list[Finding]]:
-    if isinstance(value, str):
-        return {"kind": value}, []
-    kind = value.get("kind")
-    if isinstance(kind, str):
-        return dict(value), []
-    problem = 'has no "kind".' if kind is None else f"has kind {kind!r}."
-    return dict(value), [Finding(where, problem, 'Add kind = "..."; bayesmtl parts lists them.')]
-
-
-def _task_faults(tasks: Mapping[str, Any]) -> list[Finding]:
-    if not tasks:
-        return [Finding("tasks", "is empty.", "Add one line for each outcome.")]
-    if {"by", "outcome"} <= set(tasks):
-        wrong = [
-            Finding(f"tasks.{key}", f"is {tasks[key]!r}.", "Give a column's name.")
-            for key in ("by", "outcome")
-            if not isinstance(tasks[key], str)
-        ]
-        return wrong + _part(tasks, "tasks")[1] + _own_faults(tasks, "tasks")
-    if "kind" in tasks and ("by" in tasks or "outcome" in tasks):
-        lacking = "outcome" if "by" in tasks else "by"
-        return [Finding("tasks", f'has no "{lacking}".', "Tasks as rows need by, outcome and kind.")]
-    wrong = []
-    for name, value in tasks.items():
-        where = f"tasks.{name}"
-        if not isinstance(name, str):
-            wrong.append(Finding(where, "is no string.", "Give each column's name as a string."))
-            continue
-        if "/" in name:
-            wrong.append(Finding(where, 'has a "/" in its name.', "Rename the column."))
-        if not isinstance(value, str | Mapping):
-            wrong.append(Finding(where, f"is {value!r}.", 'Give a likelihood, such as "gaussian".'))
-            continue
-        wrong += _part(value, where)[1]
-        wrong += _own_faults(value, where)
-    return wrong
-
-
-def _own_faults(value: str | Mapping[str, Any], where: str) -> list[Finding]:
-    """What is wrong with the keys of a task that are not its likelihood's."""
-    if isinstance(value, str):
-        return []
-    wrong = [
-        Finding(f"{where}.{key}", f"is {value[key]!r}.", remedy)
-        for key, remedy in (("formula", "Give a string."), ("weights", "Give a column's name."))
-        if not isinstance(value.get(key, ""), str)
-    ]
-    importance = value.get("importance", 1.0)
-    if isinstance(importance, bool) or not isinstance(importance, int | float) or not importance > 0:
-        wrong.append(Finding(f"{where}.importance", f"is {importance!r}.", "Give a positive number."))
-    soft = value.get("soft", ["", ""])
-    if not isinstance(soft, list | tuple) or len(soft) < 2 or not all(isinstance(s, str) for s in soft):
-        wrong.append(Finding(f"{where}.soft", f"is {soft!r}.", "Give a column for each category."))
-    return wrong

@@ -16,8 +16,8 @@ PACKAGE = Path(bayesmtl.__file__).parent
 LAYERS = [
     ["errors"],
     ["axes", "priors", "matching", "dag"],
-    ["parts", "tables", "group_terms", "terms", "formulas"],
-    ["spec"],
+    ["options", "parts", "tables", "group_terms", "terms", "formulas"],
+    ["keys", "spec"],
     ["kin", "levels", "groups", "grouped", "layout", "pairs"],
     ["responses", "served", "separation", "gaps", "predictor_model"],
     ["configurations", "design", "encoded"],
@@ -35,7 +35,7 @@ LAYERS = [
     ["renewed", "prediction", "posterior"],
     ["reports"],
     ["page"],
-    ["cli"],
+    ["files", "verbs", "cli"],
     ["__main__"],
 ]
 ORDER = {name: i for i, name in enumerate(name for layer in LAYERS for name in layer)}

@@ -1,0 +1,215 @@
+"""What each verb of the command line does, given its arguments; it returns the exit code.
+
+Every verb imports what it needs: help, pictures and manuals wait for neither JAX nor pandas.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bayesmtl.errors import Finding, ModelError
+from bayesmtl.files import given, room, stem, write
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+
+def check(args: argparse.Namespace) -> int:
+    """Print the findings; 1 if one is an error."""
+    table, code = None, 0
+    if args.table and not args.graph:
+        try:
+            table = given(args.table)
+        except ModelError as error:
+            say(args.table, error.findings)
+            return 1
+    for path in args.file:
+        try:
+            findings = _findings(path, table, args.graph)
+        except ModelError as error:
+            findings = list(error.findings)
+        say(path, findings)
+        if any(finding.level == "error" for finding in findings):
+            code = 1
+        else:
+            print(f"{path}: well")
+    return code
+
+
+def _findings(path: Path, table: "pd.DataFrame | None", graph: bool) -> list[Finding]:
+    """What is wrong with a model file, and with its own table where no other is given."""
+    from bayesmtl.checks import check
+    from bayesmtl.spec import load
+
+    model = load(path)
+    unread: list[Finding] = []
+    if table is None and not graph and "table" in model.data:
+        try:
+            from bayesmtl import tables
+
+            table = tables.read(model.data["table"], model.folder)
+        except ModelError as error:
+            unread += error.findings
+    return [*check(model, table), *unread]
+
+
+def draw(args: argparse.Namespace) -> int:
+    """Print a graph as DOT, or write its picture."""
+    from bayesmtl.picture import FORMATS, draw, render
+    from bayesmtl.spec import load
+
+    if args.out is None:
+        print(draw(load(args.file)).source, end="")
+        return 0
+    format = args.out.suffix.lower()[1:]
+    if format not in (*FORMATS, "dot", "gv"):
+        args.misuse(f"--out {args.out}: give a name that ends in .svg, .png, .pdf or .dot")
+    out, model = room(args.out), load(args.file)
+    write(out, render(model, format) if format in FORMATS else draw(model).source.encode())
+    return 0
+
+
+def fit(args: argparse.Namespace) -> int:
+    """Write a posterior."""
+    out = room(args.out or Path(f"{stem(args.file)}.zarr.zip"))
+    post = _fitted(args)
+    from bayesmtl.store import save
+
+    save(post, out)
+    print(f"posterior: {args.out or out.name}", file=sys.stderr)
+    return 0
+
+
+def report(args: argparse.Namespace) -> int:
+    """Write the page, print the weights, and say the verdicts."""
+    from bayesmtl import printed
+
+    out = room(args.out or Path(f"{stem(args.file)}.html"))
+    post = _posterior(args)
+    from bayesmtl.page import answers, report, verdicts
+    from bayesmtl.progress import busy
+    from bayesmtl.reports.weights import weights
+
+    with busy("asking the posterior, drawing the page"):
+        known = answers(post)
+        write(out, report(post, known).encode())
+    print(printed.rows(weights(post, prob=args.prob), args.format), end="")
+    print(*verdicts(post, known), f"page: {args.out or out.name}", sep="\n", file=sys.stderr)
+    return 0
+
+
+def weights(args: argparse.Namespace) -> int:
+    """Print the rows of ``weights``."""
+    from bayesmtl import printed
+
+    post = _posterior(args)
+    from bayesmtl.reports.weights import weights
+
+    print(printed.rows(weights(post, prob=args.prob), args.format), end="")
+    return 0
+
+
+def diagnostics(args: argparse.Namespace) -> int:
+    """Print the rows of ``diagnostics``, or say that there are none."""
+    from bayesmtl import printed
+
+    post = _posterior(args)
+    from bayesmtl.progress import busy
+    from bayesmtl.reports.diagnostics import diagnostics
+
+    with busy("asking the posterior"):
+        frame = diagnostics(post)
+    if frame.empty:
+        print("nothing to report", file=sys.stderr)
+    if len(frame) or args.format != "table":
+        print(printed.rows(frame, args.format), end="")
+    return 0
+
+
+def predict(args: argparse.Namespace) -> int:
+    """Print or write the rows of ``predict``."""
+    from bayesmtl import printed
+
+    out = room(args.out) if args.out else None
+    table = given(args.table)
+    from bayesmtl.prediction import predict
+    from bayesmtl.progress import busy
+    from bayesmtl.store import read
+
+    with busy("predicting"):
+        frame = predict(read(args.file), table, prob=args.prob)
+    text = printed.rows(frame, args.format)
+    if out:
+        write(out, text.encode())
+    else:
+        print(text, end="")
+    return 0
+
+
+def prior(args: argparse.Namespace) -> int:
+    """Print what the prior alone expects, a row for each parameter and task."""
+    from bayesmtl import printed
+    from bayesmtl.spec import load
+
+    model = load(args.file)
+    table = given(args.table) if args.table else None
+    from bayesmtl import posterior
+    from bayesmtl.prior_predictive import expected
+    from bayesmtl.progress import busy
+
+    with busy("drawing from the prior"):
+        frame = expected(posterior.prior(model, table, seed=args.seed, draws=args.draws))
+    print(printed.rows(frame, args.format), end="")
+    return 0
+
+
+def parts(args: argparse.Namespace) -> int:
+    """Print the catalogue of parts, or the manual of one."""
+    from bayesmtl import parts, printed
+
+    if args.role and args.role not in parts.ROLES:
+        args.misuse(f"no role called {args.role}; the roles are {', '.join(parts.ROLES)}")
+    if not args.name:
+        print(*printed.catalogue([args.role] if args.role else list(parts.ROLES)), sep="\n")
+        return 0
+    try:
+        print(*printed.manual(args.role, args.name), sep="\n")
+    except (ValueError, SyntaxError) as error:  # of a part of the user's own, too
+        args.misuse(str(error))
+    return 0
+
+
+def _posterior(args: argparse.Namespace) -> "xr.DataTree":
+    """The posterior that a file holds, or that of a model file."""
+    if args.file.suffix == ".toml":
+        return _fitted(args)
+    if args.table:
+        args.misuse("a posterior carries its table; give a model file, or no table")
+    from bayesmtl.store import read
+
+    return read(args.file)
+
+
+def _fitted(args: argparse.Namespace) -> "xr.DataTree":
+    from bayesmtl.progress import shown
+    from bayesmtl.spec import load
+
+    model = load(args.file)
+    table = given(args.table) if args.table else None
+    with shown(model.name) as watch:
+        from bayesmtl.posterior import fit
+
+        post = fit(model, table, seed=args.seed, watch=watch)
+    say(args.file, [Finding(**found) for found in json.loads(post.attrs.get("findings", "[]"))])
+    return post
+
+
+def say(path: Path, findings: Iterable[Finding]) -> None:
+    """Findings one a line, for editors and grep; an error needs no word for its level."""
+    for f in findings:
+        level = "" if f.level == "error" else f"{f.level}: "
+        print(f"{path}: {f.where}: {level}{f.problem} {f.remedy}".rstrip(), file=sys.stderr)
