@@ -43,17 +43,34 @@ falls = { kind = "poisson", formula = "age" }
 
 
 ALONE = {"test_calibration.py", "test_brms.py", "test_posteriordb.py", "test_least_squares.py"}
+BY_PART = {"test_likelihoods.py", "test_tails.py"}
 
 
-@pytest.hookimpl(tryfirst=True)  # before the workers are told the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what is slow, but where CI is set or when asked for with ``-m slow``.
+def process(test: str) -> str:
+    """What shares a process: the tests of a file, which share fixtures, or those of a part, compiled once.
 
-    The tests of a file share fixtures, and so a process; long ones that share nothing go where there is room.
+    Long ones that share nothing go where there is room.
     """
-    for item in items:
-        if item.path.name not in ALONE and not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
+    path, _, name = test.partition("::")
+    if Path(path).name in BY_PART:
+        return name.partition("[")[2] or test
+    return test if Path(path).name in ALONE else path
+
+
+@pytest.hookimpl(optionalhook=True)  # the marks that xdist 3.8 reads are lost on pytest 9.2
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Send tests to processes by ``process``."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByProcess(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return process(nodeid)
+
+    return ByProcess(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what is slow, but where CI is set or when asked for with ``-m slow``."""
     if os.environ.get("CI"):
         return
     for item in items:
