@@ -77,7 +77,7 @@ def integrated(program, data, sites, gaps):
         return log_density(program, data, sites | {"imputed_standard": z})
 
     zero = jnp.zeros(gaps)
-    value, slope, curve = of(zero), jax.grad(of)(zero), -jax.hessian(of)(zero)
+    value, slope, curve = jax.jit(lambda z: (of(z), jax.grad(of)(z), -jax.hessian(of)(z)))(zero)
     volume = np.linalg.slogdet(np.asarray(curve) / (2 * np.pi))[1]
     return float(value + 0.5 * slope @ jnp.linalg.solve(curve, slope) - 0.5 * volume)
 
@@ -224,7 +224,7 @@ def test_draws_follow_the_configuration_that_was_drawn():
         recorded, _, said = replay(program, data, sites, key, observed=False)
         return said["gaussian"].y, simulate(said, key)["gaussian"], recorded["imputed"]
 
-    given_y, again, imputed = jax.vmap(one)(jax.random.split(jax.random.key(1), 200))
+    given_y, again, imputed = jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(1), 200))
     family = next(f for f in design.families if f.name == "gaussian")
     lost = np.isin(family.row, [0, 3, 4])
     # a smoker's response is 10 000 higher: both draws of a row are of smokers, or both are not
