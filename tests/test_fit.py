@@ -135,7 +135,7 @@ def test_new_rows_with_a_fault_are_findings(post, table):
 
 
 def test_the_same_seed_gives_the_same_draws_and_another_seed_others(table):
-    model = bm.Model(tasks={"length": "gaussian"}, formula="x", engine=QUICK)
+    model = bm.Model(tasks={"length": "gaussian"}, formula="x", engine=QUICK | {"warmup": 100, "draws": 50})
     one, two, three = (bm.fit(model, table, seed=s) for s in (3, 3, 4))
     assert one.posterior.equals(two.posterior)
     assert not one.posterior.equals(three.posterior)
