@@ -13,6 +13,7 @@ from bayesmtl.errors import Finding, ModelError
 from bayesmtl.sites import Array
 
 _STEPS = 70  # of a bisection
+_BITS = 40  # of the largest count
 
 
 def is_count(one: dist.Distribution) -> bool:
@@ -100,7 +101,8 @@ def quantile(one: dist.Distribution, share: Array, lower: float | None, upper: f
         return jnp.where(enough, left, middle), jnp.where(enough, middle, right)
 
     ends = (jnp.broadcast_to(low, shape), jnp.broadcast_to(high, shape))
-    return place(one, jax.lax.fori_loop(0, _STEPS, halve, ends)[1])
+    steps = _BITS + 1 if is_count(one) else _STEPS
+    return place(one, jax.lax.fori_loop(0, steps, halve, ends)[1])
 
 
 def place(one: Any, z: Array) -> Array:
@@ -124,7 +126,7 @@ def coordinate(one: Any, y: Array) -> Array:
 def _range(one: dist.Distribution, lower: float | None, upper: float | None) -> tuple[Array, Array]:
     """The coordinates between which all values lie, of a count the lower one not itself."""
     if is_count(one):
-        first, last = max(ceil(lower or 0) - 1.0, -1.0), 2.0**40 if upper is None else upper // 1
+        first, last = max(ceil(lower or 0) - 1.0, -1.0), 2.0**_BITS if upper is None else upper // 1
         return jnp.asarray(first, float), jnp.asarray(last, float)
     ends, widest = (lower, upper), 700.0 if is_positive(one) else 40.0
     if is_positive(one) and lower is not None and lower <= 0:
