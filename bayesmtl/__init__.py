@@ -44,6 +44,9 @@ def __getattr__(name: str) -> Any:  # lazy, so that reading a model never import
         return import_module("importlib.metadata").version("bayesmtl")
     if name not in _HOME:
         raise AttributeError(f"bayesmtl has no {name!r}; it has {', '.join(_HOME)}")
+    if _HOME[name] in ("posterior", "prediction"):
+        # arviz leaves these to be loaded when touched, and a submodule that is imported first comes twice
+        _ = [import_module(whole).__file__ for whole in ("jax", "numpyro")]
     return getattr(import_module(f"bayesmtl.{_HOME[name]}"), name)
 
 

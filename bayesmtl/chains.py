@@ -56,13 +56,19 @@ class Run:
         What the sampler says of each draw; [chain, draw].
     seconds
         How long its stages took.
+    data
+        What the program takes at these draws.
+    engine
+        Which engine drew, and why if it was chosen.
     complete
         Whether it was let run to its end.
     """
 
     sites: Mapping[str, np.ndarray]
     stats: Mapping[str, np.ndarray]
-    seconds: Mapping[str, float]
+    seconds: dict[str, float]
+    data: Mapping[str, Any]
+    engine: str = ""
     complete: bool = True
 
 
@@ -117,6 +123,7 @@ def run(
         sites=sites,
         stats=every,
         seconds={"compile": compiled - start, "sample": done - compiled},
+        data=data,
         complete=not progress.stopped,
     )
 

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 from jax.scipy.linalg import solve_triangular
+from numpyro.distributions.transforms import AffineTransform, ExpTransform
 from numpyro.handlers import scope
 
 from bayesmtl.axes import Axis, axis
@@ -20,6 +21,9 @@ from bayesmtl.groups import Grouping, coefficients
 from bayesmtl.information import Mapped, Pilot, known_of
 from bayesmtl.priors import Correlation, Positive
 from bayesmtl.sites import STANDARD, Array, correlation_root, latent, record, sample
+
+# Up to so many coefficients of related levels are drawn together, by a Cholesky factor of all.
+TOGETHER = 300
 
 
 def effects(
@@ -58,7 +62,8 @@ def effects(
             root = _root(grouping, task, tasks, terms, correlation)
             scale = sds[tasks, terms][..., None] * root  # [set, coefficient, coefficient]
             freedom = _freedom(grouping, task, tasks, df)
-            own = None if pilot is None or grouping.closed else known_of(pilot, grouping, tasks, terms)
+            many = grouping.closed and len(grouping.level) * tasks.shape[1] > TOGETHER
+            own = None if pilot is None or many else known_of(pilot, grouping, tasks, terms)
             known = _placed(known, _levels(grouping, task, tasks, scale, freedom, own), tasks, terms)
             if grouping.new:
                 new = _placed(new, _new(grouping, tasks, scale, freedom), tasks, terms)
@@ -159,17 +164,33 @@ def _levels(
     spread = _spread(f"mixing_{grouping.name}{STANDARD}", freedom, *axes[:2])
     wide = scale[:, None] * spread[..., None, None]  # [set, level or 1, coefficient, coefficient]
     if known is None:
-        v = latent(name, dist.Normal(0.0, 1.0), *axes)
+        v = latent(name, dist.Normal(0.0, 1.0), *axes, linear=True)
         if grouping.covariance is not None:
             v = jnp.einsum("lm,smk->slk", jnp.linalg.cholesky(jnp.asarray(grouping.covariance)), v)
+    elif grouping.covariance is not None:
+        return _kin(name, first, jnp.asarray(grouping.covariance), wide, *known)
     else:
         precision, pull = known
         turned = jnp.swapaxes(wide, -1, -2)
         root = jnp.linalg.cholesky(turned @ precision @ wide + jnp.eye(size))
         shift = solve_triangular(root, turned @ pull[..., None], lower=True)[..., 0]
         prior = Mapped(root, shift)
-        v = prior.back(latent(name, prior, *axes))
+        v = prior.back(latent(name, prior, *axes, linear=True))
     return (wide @ v[..., None])[..., 0]
+
+
+def _kin(name: str, first: Axis, covariance: Array, wide: Array, precision: Array, pull: Array) -> Array:
+    """The coefficients of levels that are related, all drawn together; [set, level, coefficient]."""
+    sets, levels, size = pull.shape
+    wide = jnp.broadcast_to(wide, (sets, levels, size, size))
+    turned = jnp.einsum("lm,slkj->slkmj", jnp.linalg.cholesky(covariance), wide)
+    turned = turned.reshape(sets, levels, size, levels * size)
+    seen = jnp.einsum("slkn,slkh,slhm->snm", turned, precision, turned, optimize=True)
+    root = jnp.linalg.cholesky(seen + jnp.eye(levels * size))
+    shift = solve_triangular(root, jnp.einsum("slkn,slk->sn", turned, pull)[..., None], lower=True)[..., 0]
+    prior = Mapped(root, shift)
+    v = prior.back(latent(name, prior, first, axis("coefficient", levels * size), linear=True))
+    return jnp.einsum("slkn,sn->slk", turned, v)
 
 
 def _new(grouping: Grouping, tasks: np.ndarray, scale: Array, freedom: Array | None) -> Array:
@@ -182,11 +203,17 @@ def _new(grouping: Grouping, tasks: np.ndarray, scale: Array, freedom: Array | N
 
 
 def _spread(name: str, freedom: Array | None, *axes: Axis) -> Array:
-    """How far out each level may lie: 1, or the square root that makes a normal a Student-t; [set, level]."""
+    """How far out each level may lie: 1, or the square root that makes a normal a Student-t; [set, level].
+
+    The sampler sees its logarithm less about its mean over about its standard deviation: the more degrees of
+    freedom, the nearer all are to 1, which would be a funnel.
+    """
     if freedom is None:
         return jnp.ones((1, 1))
     half = jnp.broadcast_to(freedom[:, None] / 2, tuple(map(len, axes)))
-    return latent(name, dist.Gamma(half, half), *axes) ** -0.5
+    standard = AffineTransform(-0.5 / half, jnp.sqrt((1 + 0.5 / half) / half)).inv
+    prior = dist.TransformedDistribution(dist.Gamma(half, half), [ExpTransform().inv, standard])
+    return jnp.exp(-0.5 * standard.inv(latent(name, prior, *axes)))
 
 
 def _placed(u: Array, values: Array, tasks: np.ndarray, terms: np.ndarray) -> Array:

@@ -120,7 +120,9 @@ def place(cells: Cells, offset: Real) -> Array:
     shape, each = cells.shift.shape, cells.shift.size // len(cells.task)
     centre, unit = (jnp.repeat(value, each) for value in (cells.centre, cells.unit))
     lean = None if cells.lean is None else cells.lean.ravel()
-    level = sample("level", offset, cells.line, support="Real", centre=centre, unit=unit, lean=lean)
+    level = sample(
+        "level", offset, cells.line, support="Real", centre=centre, unit=unit, lean=lean, linear=True
+    )
     record("offset", level - cells.shift.ravel(), cells.line)
     return level.reshape(shape)
 

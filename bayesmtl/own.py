@@ -38,7 +38,11 @@ class Own:
                 unit = jnp.array(self.unit[at])
                 some = axis(f"weight{number}", len(at[0]))
                 standard = latent(
-                    f"weight{number}{STANDARD}", density(entry.prior, 0.0, unit), some, of="weight"
+                    f"weight{number}{STANDARD}",
+                    density(entry.prior, 0.0, unit),
+                    some,
+                    of="weight",
+                    linear=True,
                 )
                 weight = weight.at[at].set(unit * standard)
         return weight

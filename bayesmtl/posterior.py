@@ -14,7 +14,6 @@ from bayesmtl.design import Design
 from bayesmtl.encoded import encode
 from bayesmtl.errors import Finding, ModelError, refuse
 from bayesmtl.parts import bind
-from bayesmtl.pilot import pilot
 from bayesmtl.program import build
 from bayesmtl.progress import shown
 from bayesmtl.spec import Model
@@ -63,10 +62,9 @@ def fit(model: Model, table: Any = None, *, seed: int, watch: Watch | None = Non
     with jax.enable_x64(True):
         program = build(design)
         data = jax.tree.map(jax.numpy.asarray, design.data)
-        data["pilot"] = jax.tree.map(jax.numpy.asarray, pilot(data, design))
         with nullcontext(watch) if watch else shown(model.name) as watching:
-            run = engine(program, data, seed, watching)
-        tree = trees.grow(design, program, data, run, seed)
+            run = engine(design, program, data, seed, watching)
+        tree = trees.grow(design, program, run, seed)
     return trees.stamp(tree, design, run, seed, findings)
 
 

@@ -93,9 +93,9 @@ def build(design: Design) -> Program:
                 filled = impute(design.gaps, data, observed)
                 data = filled.data
             weight = _weights(design, pilot.get("weight"))
-            keys = _keys(data.get("key"), frames)
+            keys, mapped = _keys(data.get("key"), frames), bool(pilot)
             cells = {
-                name: _cells(design, frame, data["cells"][name], weight, keys.get(name), observed)
+                name: _cells(design, frame, data["cells"][name], weight, keys.get(name), observed, mapped)
                 for name, frame in frames.items()
             }
             fixed = jnp.concatenate([_levels(design, frames, cells)[:, None], weight], axis=1)
@@ -215,7 +215,13 @@ def _predictor(
 
 
 def _cells(
-    design: Design, frame: _Frame, given: Mapping[str, Any], weight: Array, key: Any, observed: bool
+    design: Design,
+    frame: _Frame,
+    given: Mapping[str, Any],
+    weight: Array,
+    key: Any,
+    observed: bool,
+    mapped: bool,
 ) -> Cells:
     family = frame.family
     own = weight[jnp.array(frame.line)]  # [member, line, feature]
@@ -226,7 +232,7 @@ def _cells(
         centre=jnp.array(family.centre),
         unit=jnp.array(family.unit),
         shift=shift if family.nominal else shift[:, 0],
-        lean=lean if frame.away.any() else None,
+        lean=lean if mapped and frame.away.any() else None,
         grades=jnp.array(family.values),
         lines=Axis("task", tuple(label for lines in family.lines for label in lines)),
         noise_x=given["noise_x"],

@@ -202,8 +202,9 @@ def _drawn(prior: dist.Distribution, there: Transform | None, name: str = "z") -
     """A draw from a prior, by way of coordinates that are ``there`` turned back."""
     shape = axis(f"{name}_row", prior.batch_shape[0]), axis(f"{name}_column", prior.event_shape[0])
     if there is None:
-        return latent(name + STANDARD, prior, *shape)
-    return there(latent(name + STANDARD, dist.TransformedDistribution(prior, there.inv), *shape))
+        return latent(name + STANDARD, prior, *shape, linear=True)
+    moved = dist.TransformedDistribution(prior, there.inv)
+    return there(latent(name + STANDARD, moved, *shape, linear=True))
 
 
 def _times(matrix: Array, vector: Array) -> Array:

@@ -73,14 +73,15 @@ def density(prior: Prior, place: Any = 0.0, width: Any = 1.0) -> dist.Distributi
     return _DENSITIES[prior.family](*prior.standard(place, width, jnp.log))
 
 
-def latent(name: str, prior: dist.Distribution, *axes: Axis, of: str = "") -> Array:
+def latent(name: str, prior: dist.Distribution, *axes: Axis, of: str = "", linear: bool = False) -> Array:
     """A latent array with one entry per combination of labels; its shape is ``axes``.
 
-    ``of`` is the parameter under a prior of the user's that it is, or is a part of.
+    ``of`` is the parameter under a prior of the user's that it is, or is a part of. It is ``linear`` if the
+    linear predictors are linear in it and in all others that are, given those that are not.
     """
     own = len(axes) - prior.event_dim
     prior = prior.expand(tuple(map(len, axes[:own]))).to_event(own)
-    return numpyro.sample(name, prior, infer={"axes": axes, "of": of})
+    return numpyro.sample(name, prior, infer={"axes": axes, "of": of, "linear": linear})
 
 
 def record(name: str, value: Array, *axes: Axis) -> Array:
@@ -99,6 +100,7 @@ def sample(
     centre: Any = 0.0,
     unit: Any = 1.0,
     lean: Array | None = None,
+    linear: bool = False,
 ) -> Array:
     """A parameter under a prior that the user can set, in the user's units; its shape is ``axes``.
 
@@ -111,14 +113,14 @@ def sample(
         return record(name, jnp.broadcast_to(prior, shape), *axes)
     place, width = _per_label(centre if support == "Real" else 0.0, shape), _per_label(unit, shape)
     if own := set_by_user(name, axes, support):
-        return _mixed(name, prior, own, axes, support, place, width, lean)
+        return _mixed(name, prior, own, axes, support, place, width, lean, linear)
     read = priors.read(prior, name, support)
     if isinstance(read, float):
         return record(name, jnp.full(shape, read), *axes)
     if support == "Fraction":
         return latent(name, density(read), *axes, of=name)
     leaning = None if lean is None else lean / width
-    standard = _leaning(name, density(read, place, width), leaning, *axes, of=name)
+    standard = _leaning(name, density(read, place, width), leaning, *axes, of=name, linear=linear)
     return record(name, place + width * standard, *axes)
 
 
@@ -131,6 +133,7 @@ def _mixed(
     place: Any,
     width: Any,
     lean: Array | None,
+    linear: bool,
 ) -> Array:
     """A parameter some of whose entries have priors of their own: a site for those of each prior."""
     shape = tuple(map(len, axes))
@@ -147,18 +150,25 @@ def _mixed(
         at, by = (0.0, 1.0) if support == "Fraction" else (place, width)
         at, by = (jnp.broadcast_to(each, shape)[where] for each in (at, by))
         leaning = None if lean is None else lean[where] / by
-        standard = _leaning(f"{name}{number + 1}", density(read, at, by), leaning, some, of=name)
+        standard = _leaning(
+            f"{name}{number + 1}", density(read, at, by), leaning, some, of=name, linear=linear
+        )
         value = value.at[where].set(at + by * standard)
     return record(name, value, *axes)
 
 
-def _leaning(name: str, prior: dist.Distribution, lean: Array | None, *axes: Axis, of: str) -> Array:
+def _leaning(
+    name: str, prior: dist.Distribution, lean: Array | None, *axes: Axis, of: str, linear: bool
+) -> Array:
     """A draw from a prior, by way of what it is with ``lean`` added."""
     if lean is None:
-        return latent(name + STANDARD, prior, *axes, of=of)
+        return latent(name + STANDARD, prior, *axes, of=of, linear=linear)
     prior = prior.expand(tuple(map(len, axes)))
     there = dist.transforms.AffineTransform(lean, 1.0)
-    return latent(name + STANDARD, dist.TransformedDistribution(prior, there), *axes, of=of) - lean
+    return (
+        latent(name + STANDARD, dist.TransformedDistribution(prior, there), *axes, of=of, linear=linear)
+        - lean
+    )
 
 
 def _per_label(value: Any, shape: tuple[int, ...]) -> Any:

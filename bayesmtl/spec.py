@@ -83,7 +83,7 @@ class Model:
     residual: Part = field(default_factory=lambda: {"kind": "independent"})
     priors: Mapping[str, str | float] = field(default_factory=dict)
     missing: str = "drop"
-    engine: Part = field(default_factory=lambda: {"kind": "nuts"})
+    engine: Part = field(default_factory=lambda: {"kind": "auto"})
     data: Mapping[str, Any] = field(default_factory=dict)
     name: str = "model"
     doc: str = ""

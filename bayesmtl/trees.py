@@ -22,7 +22,7 @@ from bayesmtl.replay import anatomy, teller
 LARGEST = 20_000_000  # pointwise values that are kept; a larger posterior leaves them out
 
 
-def grow(design: Design, program: Program, data: Mapping[str, Any], run: Run, start: int) -> xr.DataTree:
+def grow(design: Design, program: Program, run: Run, start: int) -> xr.DataTree:
     """A finished run as a tree.
 
     Returns
@@ -33,7 +33,7 @@ def grow(design: Design, program: Program, data: Mapping[str, Any], run: Run, st
         and ``prior_predictive``, with a variable for each task. A parameter that a task does not have is
         ``nan``. The log likelihood of a tempered cell is raised to its power.
     """
-    chains, draws = run.stats["diverging"].shape
+    data, (chains, draws) = run.data, run.stats["diverging"].shape
     pointwise = chains * draws * sum(len(f.y) for f in design.families) <= LARGEST
     tell = teller(design, program, data, pointwise)
     keys = jax.random.split(jax.random.key(start + 1), chains + 1)
@@ -124,6 +124,7 @@ def stamp(tree: xr.DataTree, design: Design, run: Run, seed: int, findings: list
         "findings": json.dumps([vars(f) for f in findings]),
         "seed": seed,
         "complete": int(run.complete),
+        "engine": run.engine,
         "seconds": json.dumps({k: round(v, 2) for k, v in run.seconds.items()}),
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": json.dumps({p: version(p) for p in ("bayesmtl", "numpyro", "jax", "arviz", "numpy")}),

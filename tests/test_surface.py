@@ -27,7 +27,7 @@ LAYERS = [
     ["outcomes", "tails", "joint", "sharing", "information", "effects", "own", "imputation", "summing"],
     ["cells", "identified", "predictors", "uses", "columns"],
     ["relations", "shrinkage", "likelihoods", "residuals"],
-    ["program", "replay", "pilot"],
+    ["program", "replay", "pilot", "moments", "arrow", "coordinates", "collapsed"],
     ["chains"],
     ["progress"],
     ["engines"],
@@ -161,6 +161,11 @@ def modules_after(code: str, *, whole: bool = False) -> set[str]:
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     names = out.stdout.splitlines()[-1].split()[1:]
     return set(names) if whole else {name.partition(".")[0] for name in names}
+
+
+def test_numpyro_is_loaded_once_and_whole_though_arviz_came_first():
+    code = "import arviz, bayesmtl; bayesmtl.fit; import numpyro; numpyro.distributions.distribution.Unit"
+    assert "numpyro" in modules_after(code)
 
 
 @pytest.mark.parametrize(

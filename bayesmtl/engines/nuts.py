@@ -1,16 +1,23 @@
 """The No-U-Turn sampler."""
 
+import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 from numpyro.infer import NUTS
 
 from bayesmtl.chains import Run, Watch, run
+from bayesmtl.design import Design
 from bayesmtl.parts import Chance, Count
+from bayesmtl.pilot import pilot
 from bayesmtl.program import Program
 
 
 def nuts(
+    design: Design,
     program: Program,
     data: Mapping[str, Any],
     seed: int,
@@ -23,7 +30,8 @@ def nuts(
 ) -> Run:
     """Draw from the posterior by Hamiltonian Monte Carlo with trajectories that stop by themselves.
 
-    ``warmup`` iterations per chain adapt the step size and the mass matrix and are thrown away.
+    ``warmup`` iterations per chain adapt the step size and the mass matrix and are thrown away. A pilot fit
+    says where the data put each weight and each effect, and the sampler sees how far they are from there.
 
     References
     ----------
@@ -32,5 +40,9 @@ def nuts(
     Phan, Pradhan and Jankowiak (2019). Composable effects for flexible and accelerated probabilistic
         programming in NumPyro. arXiv 1912.11554.
     """
+    start = time.perf_counter()
+    data = {**data, "pilot": jax.tree.map(jnp.asarray, pilot(data, design))}
+    seconds = {"pilot": time.perf_counter() - start}
     kernel = NUTS(program, target_accept_prob=target_accept)
-    return run(kernel, data, seed, watch, chains=chains, warmup=warmup, draws=draws)
+    done = run(kernel, data, seed, watch, chains=chains, warmup=warmup, draws=draws)
+    return replace(done, engine="nuts", seconds=seconds | done.seconds)

@@ -1,0 +1,233 @@
+"""Models of normal tasks with all coefficients integrated out.
+
+Given the scales, correlations and noises, offsets, weights and group effects have a normal prior and a
+normal likelihood. The program says the first: its latent arrays that are ``linear`` are normal, and the
+coefficients are linear in them. The table's moments say the second. What is left to sample is of few
+dimensions, and a gradient costs the same for any number of rows.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+from numpyro.handlers import block, seed, substitute, trace
+
+from bayesmtl.arrow import Arrow, eliminate, inverse_root, log_integral
+from bayesmtl.coordinates import Blocks, blocks, directions, free, linear, places
+from bayesmtl.design import Design
+from bayesmtl.matching import called
+from bayesmtl.moments import Moments, moments
+from bayesmtl.parts import settings
+from bayesmtl.program import Program
+from bayesmtl.sites import STANDARD, Array
+
+MOST = 500  # coefficients that no blocks tell apart; a gradient takes the square of them times the columns
+
+
+@dataclass(frozen=True)
+class Collapsed:
+    """A model of normal tasks, its coefficients integrated out.
+
+    Parameters
+    ----------
+    program
+        Of what is left; the coefficients are a factor of its density.
+    data
+        What it takes.
+    complete
+        Draws what was integrated out, given the rest, the data and a key.
+    """
+
+    program: Callable[..., None]
+    data: Mapping[str, Any]
+    complete: Callable[..., dict[str, Array]]
+
+
+def refusal(design: Design, program: Program, data: Mapping[str, Any]) -> str:
+    """Why the coefficients of a model can't be integrated out; empty if they can."""
+    for family in design.families:
+        options = settings("likelihoods", family.likelihood)
+        name = ", ".join(family.task.labels)
+        if family.likelihood["kind"] != "gaussian":
+            return f"{name} is {family.likelihood['kind']}"
+        if options["se"] is not None:
+            return f"the standard errors of {name} are known"
+        if options["sigma"] == "marginal" or isinstance(options["sigma"], Mapping):
+            return f"the noise of {name} is not one number"
+    if design.gaps is not None:
+        return "missing predictors are imputed"
+    if design.model.residual["kind"] == "factor":
+        return "each row has latent factors"
+    if student := [group.name for group in design.groups if group.student]:
+        return f"the effects of {student[0]} are Student-t"
+    said: list[str] = []
+
+    def look() -> None:
+        found = linear(program, data)
+        strange = [site["infer"]["of"] for site in found.values() if not isinstance(site["fn"], dist.Normal)]
+        said.extend(f"the prior of {called(name or 'weight')} is not normal" for name in strange)
+        apart = blocks(design, set(found))
+        near = [f"z_{apart.group.name}{STANDARD}"] if apart.group is not None else []
+        near += [f"level{STANDARD}", f"z_own{STANDARD}"] if apart.tasks else []
+        rest = sum(site["value"].size for name, site in found.items() if name.rpartition(".")[2] not in near)
+        if rest > MOST:
+            said.append(f"{rest:,} coefficients meet in one block, and {MOST} at most are fast")
+
+    jax.eval_shape(look)
+    return said[0] if said else ""
+
+
+def collapse(design: Design, program: Program, data: Mapping[str, Any]) -> Collapsed:
+    """Integrate the coefficients out of a model of normal tasks.
+
+    Parameters
+    ----------
+    design
+        One that ``refusal`` has nothing against.
+    program, data
+        The design's, without a pilot.
+
+    References
+    ----------
+    Lindley and Smith (1972). Bayes estimates for the linear model. Journal of the Royal Statistical Society
+        B 34, 1-41.
+    """
+    apart, found = places(program, data, design)
+    summed = moments(design, apart.group, design.model.residual["kind"] == "correlated")
+    mean = {name: jnp.asarray(place.mean) for name, place in found.items()}
+
+    def integral(data: Mapping[str, Any], sites: Mapping[str, Any]) -> tuple[Arrow, Array]:
+        """The arrow at what was drawn, and what the responses add to the density by themselves."""
+        given = {name: site["value"] for name, site in sites.items() if free(site)}
+
+        def coefficients(linear: Mapping[str, Array]) -> tuple[Array, Array]:
+            with block(), trace() as seen:
+                seed(substitute(program, data={**given, **linear}), 0)(data)
+            return _coefficients(design, apart, seen)
+
+        m, known = Moments(**data["moments"]), _coefficients(design, apart, sites)[0]
+        rest, own = ({n: given[n] for n, p in found.items() if p.apart == side} for side in (False, True))
+        turned = _along(lambda v: coefficients(v)[0], rest, directions(found, False))
+        near = _along(lambda v: coefficients(v)[1], own, directions(found, True))
+        precision, log_volume = _precision(design, sites, m)
+        arrow, square = _arrow(apart, m, precision, known, turned, near)
+        return arrow, -0.5 * (square + (m.count * log_volume).sum())
+
+    def collapsed(data: Mapping[str, Any]) -> None:
+        with block(hide_fn=lambda site: site["name"] in mean or _response(site)), trace() as sites:
+            substitute(program, data=mean)(data)
+        arrow, alone = integral(data, sites)
+        numpyro.factor("collapsed", log_integral(arrow) + alone)
+
+    def complete(rest: Mapping[str, Array], data: Mapping[str, Any], key: Array) -> dict[str, Array]:
+        with block(), trace() as sites:
+            seed(substitute(program, data={**rest, **mean}), key)(data)
+        drawn = eliminate(integral(data, sites)[0]).draw(key)
+        return {name: place.read(*drawn) for name, place in found.items()}
+
+    whole = {**data, "moments": jax.tree.map(jnp.asarray, summed.data)}
+    return Collapsed(collapsed, whole, complete)
+
+
+def _response(site: Mapping[str, Any]) -> bool:
+    """Whether responses are observed there; a factor is the program's own, or that of a transform."""
+    return site["type"] == "sample" and site["is_observed"] and not isinstance(site["fn"], dist.Unit)
+
+
+def _arrow(
+    apart: Blocks, m: Moments, precision: Array, known: Array, turned: Array, own: Array
+) -> tuple[Arrow, Array]:
+    """The precision of the coordinates, and the weighted square of the responses.
+
+    Parameters
+    ----------
+    precision
+        Of the residuals; [part, out, out].
+    known
+        The dense coefficients where all coordinates are at their means; [line, dense].
+    turned, own
+        How the dense ones follow the coordinates of the rest, and the local ones those of their block;
+        [line, dense, rest], [line, level, term, own], or of tasks [line, dense, own].
+    """
+    turned, own, known = (value[m.line] for value in (turned, own, known))  # of each part and out
+    dy = m.dy - jnp.einsum("pde,poe->pdo", m.dd, known)
+    left = jnp.einsum("pod,pdq->poq", known, m.dy)
+    yy = m.yy - left - left.mT + jnp.einsum("pod,pde,pqe->poq", known, m.dd, known)
+    if apart.tasks:  # each part is a task, and has one out
+        weighted = precision * m.dd
+        seen = jnp.einsum("podn,pde->pne", own, weighted)
+        inside = jnp.einsum("pne,poem->pnm", seen, own)
+        border = jnp.einsum("pne,poej->pnj", seen, turned)
+        pull = jnp.einsum("podn,pdo,poo->pn", own, dy, precision)
+    else:
+        zy = m.zy - jnp.einsum("pbkd,pod->pbko", m.zd, known)
+        inside = jnp.einsum("poq,pobkn,pbkl,pqblm->bnm", precision, own, m.zz, own, optimize=True)
+        border = jnp.einsum("poq,pobkn,pbkd,pqdj->bnj", precision, own, m.zd, turned, optimize=True)
+        pull = jnp.einsum("poq,pobkn,pbkq->bn", precision, own, zy, optimize=True)
+    rest = jnp.einsum("poq,podj,pde,pqei->ji", precision, turned, m.dd, turned, optimize=True)
+    arrow = Arrow(
+        block=inside + jnp.eye(inside.shape[-1]),
+        border=border,
+        rest=rest + jnp.eye(len(rest)),
+        pull=pull,
+        rest_pull=jnp.einsum("poq,podj,pdq->j", precision, turned, dy, optimize=True),
+    )
+    return arrow, jnp.einsum("poq,poq->", precision, yy)
+
+
+def _along(function: Callable[[Any], Array], at: Any, ways: Mapping[str, Array]) -> Array:
+    """How a linear function changes along some directions; [..., direction]."""
+    if not ways:
+        return jnp.zeros((*jax.eval_shape(function, at).shape, 0))
+    return jax.vmap(lambda way: jax.jvp(function, (at,), (way,))[1], out_axes=-1)(dict(ways))
+
+
+def _coefficients(design: Design, apart: Blocks, sites: Mapping[str, Any]) -> tuple[Array, Array]:
+    """The dense and the local coefficients in standard units; [line, dense] and [line, level, term].
+
+    Where tasks are blocks the local ones are the dense ones.
+    """
+    unit, lines = jnp.asarray(design.unit_of), len(design.line)
+    level = _by_line(design, sites, "level", centred=True)
+    dense, near = [level[:, None]], jnp.zeros((lines, 1, 0))
+    if len(design.feature):
+        dense.append(sites["weight"]["value"] * design.predictors.sd / unit[:, None])
+    for group in design.groups:
+        u = sites[f"effect_{group.name}"]["value"] * group.sd / unit[:, None, None]
+        if group is apart.group:
+            near = u
+        else:
+            dense.append(u.reshape(lines, -1))
+    every = jnp.concatenate(dense, axis=1)
+    return every, every if apart.tasks else near
+
+
+def _precision(design: Design, sites: Mapping[str, Any], m: Moments) -> tuple[Array, Array]:
+    """The residual precision of each part, and the log determinant of 2 pi times its inverse."""
+    sigma, lines, eye = _by_line(design, sites, "sigma"), m.line, jnp.eye(m.line.shape[1])
+    whole = jnp.eye(len(sigma))
+    if "residual_correlation" in sites:
+        some = np.array([design.line.labels.index(name) for name in design.partner.labels])
+        whole = whole.at[np.ix_(some, some)].set(sites["residual_correlation"]["value"])
+    whole = sigma[:, None] * whole * sigma
+    both = m.mask[:, :, None] & m.mask[:, None, :]
+    inverse = inverse_root(jnp.where(both, whole[lines[:, :, None], lines[:, None, :]], eye))
+    volume = -2 * jnp.log(jnp.diagonal(inverse, axis1=-2, axis2=-1)).sum(-1)
+    scale = 2 * jnp.log(jnp.asarray(design.unit_of))[lines] + jnp.log(2 * jnp.pi)
+    volume += jnp.where(m.mask, scale, 0.0).sum(-1)
+    return jnp.where(both, inverse.mT @ inverse, 0.0), volume
+
+
+def _by_line(design: Design, sites: Mapping[str, Any], name: str, centred: bool = False) -> Array:
+    """A parameter of each family in standard units; [line]."""
+    found = jnp.zeros(len(design.line))
+    for family in design.families:
+        own = np.array([design.line.labels.index(label) for label in family.task.labels])
+        value = sites[f"{family.name}.{name}"]["value"] - (family.centre if centred else 0.0)
+        found = found.at[own].set(value / family.unit)
+    return found

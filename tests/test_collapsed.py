@@ -1,0 +1,303 @@
+"""The coefficients of normal tasks integrated out: against dense algebra, and against sampling them."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pytest
+from numpyro.distributions import biject_to
+from numpyro.handlers import block, seed, substitute, trace
+from numpyro.infer.util import initialize_model
+from scipy.stats import multivariate_normal
+
+import bayesmtl as bm
+from bayesmtl.arrow import Arrow, eliminate, log_integral
+from bayesmtl.collapsed import collapse, refusal
+from bayesmtl.coordinates import free, linear
+from bayesmtl.encoded import encode
+from bayesmtl.labelled import parameters
+from bayesmtl.program import build
+
+TASKS = {name: {"kind": "gaussian"} for name in ("u", "v", "w")}
+
+
+def table(rows: int = 47) -> pd.DataFrame:
+    """Three outcomes with empty cells, two predictors, and two groups."""
+    draw = np.random.default_rng(3)
+    found = pd.DataFrame({"a": draw.normal(size=rows), "b": draw.normal(2.0, 3.0, rows)})
+    found["g"] = draw.choice(list("pqrst"), rows)
+    found["h"] = draw.choice(list("xyz"), rows)
+    for name in TASKS:
+        found[name] = 5.0 + found.a + draw.normal(0.0, 2.0, rows)
+    found.loc[:9, "u"] = np.nan
+    found.loc[5:20, "v"] = np.nan
+    found["weight"] = draw.uniform(0.5, 2.0, rows)
+    return found
+
+
+def schools(tasks: int = 19) -> pd.DataFrame:
+    """Tasks as rows: more than share one block of weights."""
+    draw = np.random.default_rng(5)
+    each = draw.integers(3, 8, tasks)
+    found = pd.DataFrame({"school": np.repeat([f"s{i}" for i in range(tasks)], each)})
+    found["a"], found["b"] = draw.normal(size=(2, len(found)))
+    found["a"] += np.repeat(draw.normal(0.0, 3.0, tasks), each)
+    return found.assign(y=found.a + draw.normal(size=len(found)))
+
+
+def columns(**given) -> tuple[bm.Model, pd.DataFrame]:
+    settings = {"formula": "a + b", "relation": {"kind": "partial"}} | given
+    return bm.Model(tasks=settings.pop("tasks", TASKS), **settings), table()
+
+
+def rows(relation) -> tuple[bm.Model, pd.DataFrame]:
+    tasks = {"by": "school", "outcome": "y", "kind": "gaussian"}
+    return bm.Model(tasks=tasks, formula="a + b", relation=relation), schools()
+
+
+CORRELATED = {"residual": {"kind": "correlated"}}
+CASES = {
+    "partial": columns(),
+    "correlated, empty cells": columns(**CORRELATED, relation={"kind": "correlated"}),
+    "low rank, a group": columns(formula="a + (1 | g)", relation={"kind": "low_rank"}),
+    "slopes, crossed": columns(formula="a + (1 + b || g) + (1 | h)", shrinkage={"kind": "horseshoe"}),
+    "effects over tasks": columns(formula="a + (1 + b |p| g)", **CORRELATED),
+    "chosen pairs": columns(residual={"kind": "correlated", "pairs": [["u", "w"]]}, formula="a + (1 | g)"),
+    "tempered": columns(tasks={**TASKS, "u": {"kind": "gaussian", "importance": 0.5, "weights": "weight"}}),
+    "priors of the user's": columns(priors={"weight[u, a]": "normal(1, 0.3)", "level[w]": "normal(4, 1)"}),
+    "pooled noise": columns(tasks={name: {"kind": "gaussian", "sigma": "pooled"} for name in TASKS}),
+    "a sum": columns(relation=[{"kind": "pooled"}, {"kind": "independent"}]),
+    "many tasks": rows({"kind": "partial"}),
+    "many tasks, a sum": rows([{"kind": "low_rank"}, {"kind": "outlying"}]),
+    "many tasks, on their own": rows({"kind": "independent"}),
+}
+
+
+def prepared(case):
+    """A case's design, program and arrays, and its collapsed form."""
+    design = encode(*case)
+    program, data = build(design), jax.tree.map(jnp.asarray, design.data)
+    assert refusal(design, program, data) == ""
+    return design, program, data, collapse(design, program, data)
+
+
+def dense(design, program, data):
+    """A function of the free parameters: mean and covariance of the linear coordinates and of the cells.
+
+    It asks the program for one cell after the other; nothing is said of moments, blocks or arrows.
+    """
+
+    def places():
+        with trace() as sites:
+            seed(program, 0)(data)
+        return {
+            n: (site["fn"].loc, site["fn"].scale, sites[n]["value"])
+            for n, site in linear(program, data).items()
+        }
+
+    known = {
+        n: tuple(jnp.broadcast_to(v, each[2].shape) for v in each[:2])
+        for n, each in jax.jit(places)().items()
+    }
+
+    def said(given):
+        with block(), trace():
+            found = seed(substitute(program, data=given), 0)(data)
+        return [found[family.name] for family in design.families]
+
+    def run(given):
+        def cells(v):
+            return jnp.concatenate([each.outcome.distribution.loc for each in said({**given, **v})])
+
+        mean = {n: loc for n, (loc, _) in known.items()}
+        turn, each = jax.jacfwd(cells)(mean), said({**given, **mean})
+        root = jnp.concatenate(
+            [turn[n].reshape(len(turn[n]), -1) * s.ravel() for n, (_, s) in known.items()], 1
+        )
+        width = jnp.concatenate([one.outcome.distribution.scale for one in each])
+        noise = jnp.diag(width**2)
+        joint = next((one.joint for one in each if one.joint is not None), None)
+        if joint is not None:  # one family, so that cells stand as in it
+            row, task = joint.layout["row"], joint.layout["task"]
+            whole = (joint.root @ joint.root.T)[task][:, task]
+            noise = jnp.where(row[:, None] == row, whole, 0.0) * width[:, None] * width
+        power = jnp.concatenate([data["cells"][family.name]["power"] for family in design.families])
+        return cells(mean), root, noise, power
+
+    return jax.jit(run), known
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_the_density_is_that_of_dense_linear_algebra(double, case):
+    design, program, data, one = prepared(case)
+    y = np.concatenate([family.y for family in design.families])
+    run, _ = dense(design, program, data)
+
+    @jax.jit
+    def density(key):
+        with trace() as sites:
+            seed(one.program, key)(one.data)
+        given = {name: site["value"] for name, site in sites.items() if free(site)}
+        return given, sites["collapsed"]["fn"].log_factor
+
+    for number in range(5):
+        given, got = density(jax.random.key(number))
+        mean, root, noise, power = map(np.asarray, run(given))
+        # a cell raised to a power is one with less noise, times a constant
+        variance = noise / np.sqrt(np.outer(power, power))
+        want = multivariate_normal(mean, root @ root.T + variance).logpdf(y)
+        width = np.diag(noise)
+        want += np.sum(0.5 * np.log(2 * np.pi * width / power) - 0.5 * power * np.log(2 * np.pi * width))
+        assert got == pytest.approx(want, rel=1e-8)
+
+
+@pytest.mark.parametrize("name", ["correlated, empty cells", "slopes, crossed"])
+def test_what_is_left_keeps_its_prior_and_the_volume_of_its_transforms(double, name):
+    *_, one = prepared(CASES[name])
+    model = initialize_model(jax.random.key(1), one.program, model_args=(one.data,))
+
+    @jax.jit
+    def alone(z):
+        given = model.postprocess_fn(z)
+        with trace() as sites:
+            substitute(one.program, data=given)(one.data)
+        found = sites["collapsed"]["fn"].log_factor
+        for name, moved in z.items():
+            turn = biject_to(sites[name]["fn"].support)
+            found += sites[name]["fn"].log_prob(turn(moved)).sum()
+            found += turn.log_abs_det_jacobian(moved, turn(moved)).sum()
+        return found
+
+    for width in (0.5, 2.0):
+        z = {name: width * v for name, v in model.param_info.z.items()}
+        assert -jax.jit(model.potential_fn)(z) == pytest.approx(float(alone(z)), rel=1e-10)
+
+
+@pytest.mark.parametrize("name", ["slopes, crossed", "effects over tasks", "many tasks"])
+def test_completed_draws_are_those_of_the_normal_posterior(double, name):
+    # 20,000 draws: each standardised mean and variance is within 5.5 standard errors; of at most 400
+    # statistics one goes wrong by chance once in 60,000 runs
+    design, program, data, one = prepared(CASES[name])
+    run, known = dense(design, program, data)
+    with trace() as sites:
+        seed(one.program, 1)(one.data)
+    given = {site: value["value"] for site, value in sites.items() if free(value)}
+    mean, root, noise, _ = map(np.asarray, run(given))
+    y = np.concatenate([family.y for family in design.families])
+    precision = np.eye(root.shape[1]) + root.T @ np.linalg.solve(noise, root)
+    expected = np.linalg.solve(precision, root.T @ np.linalg.solve(noise, y - mean))
+    keys = jax.random.split(jax.random.key(2), 20_000)
+    drawn = jax.jit(jax.vmap(lambda key: one.complete(given, one.data, key)))(keys)
+    standard = [((drawn[n] - loc) / scale).reshape(len(keys), -1) for n, (loc, scale) in known.items()]
+    white = (np.concatenate(standard, axis=1) - expected) @ np.linalg.cholesky(precision)
+    assert np.abs(white.mean(0)).max() * np.sqrt(len(keys)) < 5.5
+    assert np.abs((white**2).mean(0) - 1).max() * np.sqrt(len(keys) / 2) < 5.5
+
+
+def test_the_gradient_of_an_arrow_is_that_of_its_dense_matrix(double):
+    draw = np.random.default_rng(0)
+    blocks, own, rest = 3, 2, 4
+    size = blocks * own + rest
+    half = draw.normal(size=(size + 3, size))
+    whole = half.T @ half + np.eye(size)
+    for b in range(blocks):
+        for c in set(range(blocks)) - {b}:
+            whole[b * own : b * own + own, c * own : c * own + own] = 0.0
+    whole += 10 * np.eye(size)
+    split = blocks * own
+    arrow = Arrow(
+        block=jnp.array([whole[b * own : b * own + own, b * own : b * own + own] for b in range(blocks)]),
+        border=jnp.array(whole[:split, split:].reshape(blocks, own, rest)),
+        rest=jnp.array(whole[split:, split:]),
+        pull=jnp.array(draw.normal(size=(blocks, own))),
+        rest_pull=jnp.array(draw.normal(size=rest)),
+    )
+
+    def direct(arrow):
+        full = jnp.zeros((size, size)).at[split:, split:].set(arrow.rest)
+        for b in range(blocks):
+            at = slice(b * own, b * own + own)
+            full = full.at[at, at].set(arrow.block[b])
+            full = full.at[at, split:].set(arrow.border[b]).at[split:, at].set(arrow.border[b].T)
+        pull = jnp.concatenate([arrow.pull.ravel(), arrow.rest_pull])
+        return 0.5 * pull @ jnp.linalg.solve(full, pull) - 0.5 * jnp.linalg.slogdet(full)[1]
+
+    assert log_integral(arrow) == pytest.approx(float(direct(arrow)), rel=1e-12)
+    for got, want in zip(
+        jax.tree.leaves(jax.grad(log_integral)(arrow)), jax.tree.leaves(jax.grad(direct)(arrow)), strict=True
+    ):
+        np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-12)
+    mean = eliminate(arrow).at(0.0, 0.0)
+    pull = np.concatenate([np.ravel(arrow.pull), arrow.rest_pull])
+    np.testing.assert_allclose(
+        np.concatenate([np.ravel(v) for v in mean]), np.linalg.solve(whole, pull), rtol=1e-9
+    )
+
+
+def test_a_gradient_costs_the_same_for_any_number_of_rows(double):
+    def cost(rows):
+        model = bm.Model(tasks=TASKS, formula="a + (1 | g)", relation={"kind": "correlated"})
+        *_, one = prepared((model, table(rows)))
+
+        def drawn():
+            with trace() as sites:
+                seed(one.program, 0)(one.data)
+            return {name: site["value"] for name, site in sites.items() if free(site)}
+
+        def density(given, data):
+            with block(), trace() as seen:
+                substitute(one.program, data=given)(data)
+            return seen["collapsed"]["fn"].log_factor
+
+        return jax.jit(jax.grad(density)).lower(jax.eval_shape(drawn), one.data).compile().cost_analysis()
+
+    few, many = cost(60), cost(6_000)
+    assert many["flops"] == few["flops"]
+    assert many["bytes accessed"] == few["bytes accessed"]
+
+
+REFUSED = {
+    "counts is poisson": {"tasks": {"u": "gaussian", "counts": "poisson"}},
+    "the noise of u is not one number": {"tasks": {"u": {"kind": "gaussian", "sigma": "marginal"}}},
+    "the standard errors of u are known": {"tasks": {"u": {"kind": "gaussian", "se": 0.5}}},
+    "the effects of g are Student-t": {"formula": "a + (1 | gr(g, dist = 'student'))"},
+    "each row has latent factors": {"residual": {"kind": "factor"}},
+    "the prior of weight is not normal": {"shrinkage": {"kind": "spike_slab"}},
+    "the prior of offset is not normal": {"priors": {"offset": "student_t(3, centre, 2 * unit)"}},
+}
+
+
+@pytest.mark.parametrize(("reason", "given"), REFUSED.items(), ids=REFUSED)
+def test_what_cannot_be_integrated_out_is_said_and_sampled(double, reason, given):
+    model, rows = columns(**given)
+    design = encode(model, rows.assign(counts=np.arange(len(rows)) % 4))
+    program, data = build(design), jax.tree.map(jnp.asarray, design.data)
+    assert refusal(design, program, data) == reason
+
+
+def test_asked_for_in_vain_it_is_a_finding(double):
+    model, rows = columns(tasks={"u": {"kind": "gaussian", "se": 0.5}}, engine={"kind": "collapsed"})
+    with pytest.raises(bm.ModelError, match="can't integrate the coefficients out: the standard errors of u"):
+        bm.fit(model, rows, seed=1, watch=lambda progress: None)
+
+
+@pytest.mark.slow
+def test_the_posterior_is_that_of_sampling_everything():
+    # each mean within 4.5 combined Monte Carlo errors, each sd within 5: of about 40 parameters one goes
+    # wrong by chance once in 1,500 seeds
+    case, rows = columns(formula="a + (1 | g)", relation={"kind": "correlated"})
+    import arviz  # first imported here, as it would leave numpyro half loaded
+
+    found = {}
+    for kind in ("auto", "nuts"):
+        engine = {"kind": kind, "chains": 4, "warmup": 500, "draws": 1000}
+        model = bm.Model(**{**vars(case), "engine": engine})
+        found[kind] = bm.fit(model, rows, seed=4, watch=lambda progress: None)
+    assert found["auto"].attrs["engine"] == "collapsed" and found["nuts"].attrs["engine"] == "nuts"
+    one, other = (parameters(tree) for tree in found.values())
+    assert list(one.parameter.values) == list(other.parameter.values)
+    for statistic, bar in (("mean", 4.5), ("sd", 5.0)):
+        means = [getattr(v, "std" if statistic == "sd" else "mean")(("chain", "draw")) for v in (one, other)]
+        errors = [arviz.mcse(v.to_dataset(name="x"), method=statistic)["x"] for v in (one, other)]
+        away = np.abs(means[0] - means[1]) / np.hypot(*errors)
+        assert away.max() < bar, away.parameter[int(np.argmax(away.data))].item()
