@@ -28,6 +28,7 @@ FIELDS = ("diverging", "energy", "num_steps", "accept_prob", "potential_energy")
 class Progress:
     """How far a run has come, over all chains."""
 
+    engine: str
     chains: int
     warmup: int
     draws: int
@@ -68,7 +69,7 @@ class Run:
     stats: Mapping[str, np.ndarray]
     seconds: dict[str, float]
     data: Mapping[str, Any]
-    engine: str = ""
+    engine: str
     complete: bool = True
 
 
@@ -78,11 +79,12 @@ def run(
     seed: int,
     watch: Watch,
     *,
+    engine: str,
     chains: int,
     warmup: int,
     draws: int,
 ) -> Run:
-    """Run a kernel; an interrupt keeps what all chains have drawn so far.
+    """Run an engine's kernel; an interrupt keeps what all chains have drawn so far.
 
     The same seed gives the same draws, whatever the number of cores.
 
@@ -106,7 +108,7 @@ def run(
         )
     piece = jax.jit(_piece(kernel)).lower(states[0], data, np.int32(1)).compile()
     compiled = time.perf_counter()
-    progress = Progress(chains, warmup, draws, [0] * chains)
+    progress = Progress(engine, chains, warmup, draws, [0] * chains)
     kept = _threads(piece, states, data, progress, watch)
     least = min(len(k["diverging"]) for k in kept) if kept else 0
     if least < 2:
@@ -124,6 +126,7 @@ def run(
         stats=every,
         seconds={"compile": compiled - start, "sample": done - compiled},
         data=data,
+        engine=engine,
         complete=not progress.stopped,
     )
 

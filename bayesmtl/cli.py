@@ -83,7 +83,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"bayesmtl {bayesmtl.__version__}")
     choices = top.add_subparsers(required=True, metavar="verb")
     for name, (run, words, arguments) in _VERBS.items():
-        verb = choices.add_parser(name, help=words, description=f"{words.capitalize()}.")
+        verb = choices.add_parser(name, help=words, description=f"{words[0].upper()}{words[1:]}.")
         verb.set_defaults(run=run, misuse=verb.error, file=None)
         # rows are for programs, answers for people
         verb.set_defaults(format="csv" if run is verbs.predict else "table")

@@ -31,7 +31,6 @@ def encode(model: Model, table: pd.DataFrame) -> Design:
     rows = np.array([served(model, task, table, plan.imputed) for task in tasks])
     fixed = {task.name: task.formula for task in tasks}
     spread = {task.name: spread_formula(task.likelihood) for task in tasks}
-    units = model.data.get("units")
     own = [tables.of_task(table, t.name, model.tasks["by"] if model.as_rows else None) for t in tasks]
     found = families(tasks, _responses(tasks, table, rows))
     design = Design(
@@ -41,7 +40,7 @@ def encode(model: Model, table: pd.DataFrame) -> Design:
         spread=_columns(spread, table, rows),
         families=found,
         groups=grouped.learn(_lines(found, tasks, rows), table, model.folder),
-        units=(table[units] if units else _numbered(table)).to_numpy(),
+        units=row_names(table, model).to_numpy(),
         empty=np.array([int((o & ~f).sum()) for o, f in zip(own, full, strict=True)]),
         unserved=full.sum(1) - rows.sum(1),
     )
@@ -82,9 +81,12 @@ def features(columns: Columns, table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({name: made[name] for name in columns.feature.labels}, index=table.index)
 
 
-def _numbered(table: pd.DataFrame) -> pd.Series:
-    """The names of rows without units: those of the index if it has a name, else their places from 1."""
-    return pd.Series(table.index if table.index.name else np.arange(1, len(table) + 1))
+def row_names(table: pd.DataFrame, model: Model) -> pd.Index:
+    """What each row is called: by its unit, else by an index that has a name, else by its place from 1."""
+    units = model.data.get("units")
+    if units in table:
+        return pd.Index(table[units], name=units)
+    return table.index if table.index.name else pd.RangeIndex(1, len(table) + 1)
 
 
 def _lines(

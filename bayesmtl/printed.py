@@ -102,7 +102,7 @@ def manual(role: str, name: str) -> Iterator[str]:
 
 def _option(option: "Option") -> str:
     """A line of a part's manual."""
-    kind = option.kind
+    kind = option.kind.removesuffix(" | None")
     if kind in SUPPORTS:
         kind = f"a prior of {SUPPORTS[kind]}"
     elif kind.startswith("Scale"):

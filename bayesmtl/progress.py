@@ -59,13 +59,14 @@ def busy(title: str) -> Iterator[None]:
 
 
 def words(progress: "chains.Progress") -> str:
-    """Where a run stands: its stage, the draws it has kept so far, and what went wrong.
+    """Where a run stands: its engine, its stage, the draws it has kept so far, and what went wrong.
 
     Examples
     --------
     >>> from types import SimpleNamespace as Run
-    >>> words(Run(chains=2, warmup=100, draws=50, done=[100, 120], divergences=1, stopped=False))
-    'sampling, 20 of 100 draws, 1 divergence'
+    >>> run = Run(engine="nuts", chains=2, warmup=10, draws=50, done=[10, 30], divergences=1, stopped=False)
+    >>> words(run)
+    'nuts, sampling, 20 of 100 draws, 1 divergence'
     """
     drawn = sum(max(done - progress.warmup, 0) for done in progress.done)
     total = progress.chains * progress.draws
@@ -77,4 +78,4 @@ def words(progress: "chains.Progress") -> str:
         stage = "warm-up" if min(progress.done) < progress.warmup else "sampling"
     draws = f"{drawn:,} draws" if drawn == total else f"{drawn:,} of {total:,} draws"
     noun = "divergence" if progress.divergences == 1 else "divergences"
-    return f"{stage}, {draws}, {progress.divergences} {noun}"
+    return f"{progress.engine}, {stage}, {draws}, {progress.divergences} {noun}"

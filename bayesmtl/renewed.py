@@ -1,55 +1,133 @@
 """The design of a posterior on a new table, encoded as in its fit."""
 
 import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayesmtl import formulas, grouped, parts, tables
+from bayesmtl import formulas, grouped, parts, tables, uses
 from bayesmtl.axes import Axis
 from bayesmtl.design import Columns, Design
-from bayesmtl.encoded import impute
+from bayesmtl.encoded import impute, row_names
 from bayesmtl.errors import Finding, ModelError, unknown
 from bayesmtl.formulas import Encoding
+from bayesmtl.gaps import Plan
 from bayesmtl.groups import Grouping
 from bayesmtl.predictor_model import Imputation
 from bayesmtl.responses import Response, families
+from bayesmtl.served import needs
 from bayesmtl.spec import Model, Task
+from bayesmtl.terms import named
 
 
 def renew(post: xr.DataTree, table: pd.DataFrame) -> Design:
-    """The design of a posterior's model on a new table: a cell for every row that a task can have."""
+    """The design of a posterior's model on a new table: a cell for every row that a task can have.
+
+    Raises
+    ------
+    ModelError
+        When a column is missing, or a value can't be taken; it names all of them.
+    """
     model = Model.read(json.loads(post.attrs["model"]))
-    if found := tables.faults(table):
-        raise ModelError(*found)
-    constant = post.constant_data
-    task = Axis("task", tuple(map(str, constant.task.values)))
+    task = Axis("task", tuple(map(str, post.constant_data.task.values)))
     listed = model.listed_tasks(list(task.labels))
-    rows = _rows(model, task, table)
-    units = model.data.get("units", "")
-    served = np.zeros((len(task), len(table)), bool)
-    for t, own in enumerate(rows):
-        served[t, own] = True
-    found_families = families(listed, _responses(post, listed, table, rows))
-    lines = [len(n) for f in found_families for n in f.lines]
+    wrong = tables.faults(table)
+    table = table.loc[:, ~table.columns.duplicated()]
+    wrong += _lacking(model, listed, table)
+    if len(table) == 0:
+        raise ModelError(*wrong)
+    units = row_names(table, model)
+    table = table.set_axis(units.astype(str), axis=0)  # which findings then name
+    wrong += _strangers(model, task, table)
+    served = _served(model, task, table)
+    wrong += _misfits(listed, served, table)
     imputation = Imputation.read(post.attrs["imputation"]) if "imputation" in post.attrs else None
+    grades = json.loads(post.attrs["grades"])
+    lines = [_lines(task, grades.get(task.name, ())) for task in listed]
+    groups = []
+    with _added(wrong):
+        predictors = _columns(post, "", table, served, imputation)
+    with _added(wrong):
+        spread = _columns(post, "spread_", table, served)
+    for text in json.loads(post.attrs["groups"]):
+        with _added(wrong):
+            groups.append(grouped.apply(Grouping.read(text), table, np.repeat(served, lines, axis=0)))
+    if wrong:
+        raise ModelError(*dict.fromkeys(wrong))
     design = Design(
         model=model,
         task=task,
-        predictors=_columns(post, "", table, served, imputation),
-        spread=_columns(post, "spread_", table, served),
-        families=found_families,
-        groups=tuple(
-            grouped.apply(Grouping.read(text), table, np.repeat(served, lines, axis=0))
-            for text in json.loads(post.attrs["groups"])
-        ),
-        units=(table[units] if units in table else pd.Series(range(1, len(table) + 1))).to_numpy(),
+        predictors=predictors,
+        spread=spread,
+        families=families(listed, _responses(post, listed, table, served)),
+        groups=tuple(groups),
+        units=units.to_numpy(),
         empty=np.zeros(len(task), int),
         unserved=np.zeros(len(task), int),
     )
     return impute(design, table, served, imputation)
+
+
+@contextmanager
+def _added(wrong: list[Finding]) -> Iterator[None]:
+    """Add what a block raises to ``wrong``, and go on after it."""
+    try:
+        yield
+    except ModelError as error:
+        wrong += error.findings
+
+
+def _lacking(model: Model, tasks: list[Task], table: pd.DataFrame) -> list[Finding]:
+    """The columns that predictions need and a table does not have."""
+    wanted = [name for task in tasks for name in needs(replace(task, weights=None))]
+    wanted = [*([model.tasks["by"]] if model.as_rows else []), *wanted]
+    return [unknown("table", "column", n, map(str, table)) for n in dict.fromkeys(wanted) if n not in table]
+
+
+def _strangers(model: Model, task: Axis, table: pd.DataFrame) -> list[Finding]:
+    """Rows of no task that the fit knew."""
+    by = model.tasks["by"] if model.as_rows else None
+    if by not in table:
+        return []
+    where, found = f"table.{by}", []
+    if rows := tables.named(table, table[by].isna()):
+        found.append(Finding(where, f"is empty ({rows}).", "Fill it in, or drop these rows."))
+    new = sorted(set(table[by].dropna().astype(str)) - set(task.labels))
+    return found + [unknown(where, "task", name, task.labels) for name in new[:8]]
+
+
+def _served(model: Model, task: Axis, table: pd.DataFrame) -> np.ndarray:
+    """The rows to predict each task for; [task, row]."""
+    by = model.tasks["by"] if model.as_rows else None
+    if by is not None and by not in table:
+        return np.zeros((len(task), len(table)), bool)
+    return np.array([tables.of_task(table, name, by) for name in task.labels])
+
+
+def _misfits(tasks: list[Task], served: np.ndarray, table: pd.DataFrame) -> Iterator[Finding]:
+    """What is wrong with the columns that likelihoods name, in words of the fit's checks."""
+    needed = {
+        task.name: [name for name in parts.columns("likelihoods", task.likelihood) if name in table]
+        for task in tasks
+    }
+    rows = {task.name: own for task, own in zip(tasks, served, strict=True)}
+    found = uses.faults(tasks, needed, rows, table, None, Plan(), False)
+    yield from (finding for finding in found if finding.level == "error")
+    for task, names in needed.items():
+        for name in names:
+            numbers = pd.to_numeric(table[name].astype(object), errors="coerce")
+            yield from _blank(name, numbers.isna() & rows[task], table)
+
+
+def _blank(name: str, bad: Any, table: pd.DataFrame) -> Iterator[Finding]:
+    """The rows where a number is missing that predictions need."""
+    if rows := tables.named(table, pd.Series(bad)):
+        yield Finding(f"table.{name}", f"is no finite number ({rows}).", "Fill it.")
 
 
 def _columns(
@@ -65,6 +143,11 @@ def _columns(
     encodings = tuple(
         Encoding.read(text) for text in json.loads(post.attrs["spread" if prefix else "encodings"])
     )
+    mean, used = constant[f"{prefix}mean"].values, constant[f"{prefix}uses"].values
+    needed = served.T @ used
+    known = imputation.given if imputation else feature.labels  # the others may be imputed
+    gaps = [name for name in imputation.columns if name in table] if imputation else []
+    lost = table[gaps].isna().any(axis=1).to_numpy()
     made: dict[str, Any] = {}
     wrong: list[Finding] = []
     for encoding in encodings:
@@ -73,54 +156,42 @@ def _columns(
         try:
             made |= dict(formulas.apply(encoding, table, "formula").items())
         except ModelError as error:
-            wrong += [f for f in error.findings if f not in wrong]
-    x = np.array([made[f] for f in feature.labels if f in made], float).reshape(-1, len(table)).T
-    mean, uses = constant[f"{prefix}mean"].values, constant[f"{prefix}uses"].values
-    needed = served.T @ uses
-    known = imputation.given if imputation else feature.labels  # the others may be imputed
-    lost = np.zeros(len(table), bool)
-    if imputation and not wrong:
-        lost = table[list(imputation.columns)].isna().any(axis=1).to_numpy()
-    for k, name in enumerate([] if wrong else feature.labels):
-        bad = needed[:, k] & ~np.isfinite(x[:, k]) & ~(lost & (name not in known))
-        if bad.any():
-            rows = tables.named(table, pd.Series(bad))
-            wrong.append(Finding(f"table.{name}", f"is no finite number ({rows}).", "Fill it."))
+            wrong += error.findings
+            own = needed[:, [name in encoding.features for name in feature.labels]].any(1)
+            for name in named(encoding.fixed):
+                if name in table and name not in gaps:
+                    bad = table[name].isna() | table[name].isin([np.inf, -np.inf])
+                    wrong += _blank(name, bad & own, table)
+    for k, name in enumerate(feature.labels):
+        if name in made:
+            bad = needed[:, k] & ~np.isfinite(made[name]) & ~(lost & (name not in known))
+            wrong += _blank(name, bad, table)
     if wrong:
         raise ModelError(*wrong)
+    x = np.array([made[f] for f in feature.labels], float).reshape(-1, len(table)).T
     x = np.where(needed & np.isfinite(x), x, mean)
-    return Columns(feature, x, mean, constant[f"{prefix}sd"].values, uses, encodings)
+    return Columns(feature, x, mean, constant[f"{prefix}sd"].values, used, encodings)
 
 
-def _rows(model: Model, task: Axis, table: pd.DataFrame) -> list[np.ndarray]:
-    """For each task, the rows to predict it for."""
-    if not model.as_rows:
-        return [np.flatnonzero(tables.of_task(table, name)) for name in task.labels]
-    by = model.tasks["by"]
-    if by not in table:
-        raise ModelError(unknown("table", "column", by, map(str, table.columns)))
-    names = table[by].astype(str)
-    if new := sorted(set(names) - set(task.labels)):
-        raise ModelError(*(unknown(f"table.{by}", "task", name, task.labels) for name in new[:8]))
-    return [np.flatnonzero(names == name) for name in task.labels]
+def _lines(task: Task, grades: Sequence[Any]) -> int:
+    """How many linear predictors a task has."""
+    return len(grades) - 1 if "categories" in parts.settings("likelihoods", task.likelihood) else 1
 
 
 def _responses(
-    post: xr.DataTree, tasks: list[Task], table: pd.DataFrame, rows: list[np.ndarray]
+    post: xr.DataTree, tasks: list[Task], table: pd.DataFrame, served: np.ndarray
 ) -> list[Response]:
     """Cells without values, on the scales of the fit."""
     grades, constant = json.loads(post.attrs["grades"]), post.constant_data
     found = []
-    for task, own in zip(tasks, rows, strict=True):
+    for task, own in zip(tasks, served, strict=True):
         names = parts.columns("likelihoods", task.likelihood)
-        if wrong := [unknown("table", "column", n, map(str, table)) for n in names if n not in table]:
-            raise ModelError(*wrong)
         centre, unit = (float(constant[word].sel(task=task.name)) for word in ("centre", "unit"))
         found.append(
             Response(
-                row=own,
-                y=np.zeros(len(own)),
-                power=np.ones(len(own)),
+                row=np.flatnonzero(own),
+                y=np.zeros(own.sum()),
+                power=np.ones(own.sum()),
                 columns={name: table[name].to_numpy(float)[own] for name in names},
                 grades=tuple(grades.get(task.name, ())),
                 centre=centre,

@@ -240,6 +240,7 @@ def _attrs(seed: int, tasks: tuple[str, ...]) -> dict[str, object]:
         "complete": 1,
         "seconds": json.dumps({"compile": 1.0, "sample": 2.0}),
         "created_at": "2026-01-02T03:04:05+00:00",
+        "engine": "nuts",
         "versions": json.dumps({"bayesmtl": "0.1.0", "arviz": "1.3.0"}),
         "format": 1,
     }

@@ -36,7 +36,7 @@ def fitted(fake, monkeypatch):
 
     def fit(model, table=None, *, seed, watch=None):
         calls.append((model, table, seed))
-        watch(Progress(chains=2, warmup=10, draws=20, done=[30, 30], divergences=1))
+        watch(Progress("nuts", chains=2, warmup=10, draws=20, done=[30, 30], divergences=1))
         return fake
 
     monkeypatch.setattr("bayesmtl.posterior.fit", fit)
@@ -66,6 +66,12 @@ def test_every_verb_has_help(verb, capsys):
     out, err = capsys.readouterr()
     assert stop.value.code == 0 and not err
     assert out.startswith(f"usage: bayesmtl {verb}")
+
+
+def test_help_keeps_the_capitals_of_a_name(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["draw", "--help"])
+    assert "Draw a model's graph, as DOT or by the name of --out." in capsys.readouterr().out
 
 
 def test_the_verbs_are_those_that_are_tested(capsys):
@@ -194,7 +200,7 @@ def test_a_fit_is_saved_here_under_the_models_name(ward_file, here, fitted, caps
     (model, table, seed) = fitted[0]
     assert (model.name, table, seed) == ("wards", None, 5)
     assert not out and err.splitlines()[-1] == "posterior: wards.zarr.zip"
-    assert err.startswith("wards: done, 40 draws, 1 divergence")
+    assert err.startswith("wards: nuts, done, 40 draws, 1 divergence")
     assert store.read(here / "wards.zarr.zip").posterior.sizes["task"] == 3
     assert os.listdir(here) == ["wards.zarr.zip"]
 
@@ -463,16 +469,16 @@ def test_names_survive_a_terminal_that_knows_ascii_only(tmp_path):
 
 def run_of(done: int, stopped: bool = False) -> Progress:
     """A run of two chains, 10 and 20 iterations each, that has come so far."""
-    return Progress(2, 10, 20, [done, done], divergences=0, stopped=stopped)
+    return Progress("nuts", 2, 10, 20, [done, done], divergences=0, stopped=stopped)
 
 
 @pytest.mark.parametrize(
     "done, stopped, words",
     [
-        (5, False, "warm-up, 0 of 40 draws, 0 divergences"),
-        (15, False, "sampling, 10 of 40 draws, 0 divergences"),
-        (30, False, "done, 40 draws, 0 divergences"),
-        (15, True, "stopped, 10 of 40 draws, 0 divergences"),
+        (5, False, "nuts, warm-up, 0 of 40 draws, 0 divergences"),
+        (15, False, "nuts, sampling, 10 of 40 draws, 0 divergences"),
+        (30, False, "nuts, done, 40 draws, 0 divergences"),
+        (15, True, "nuts, stopped, 10 of 40 draws, 0 divergences"),
     ],
 )
 def test_progress_says_where_a_run_stands(done, stopped, words):
@@ -488,7 +494,7 @@ def test_a_terminal_sees_a_bar_and_a_file_only_the_end():
             watch(run_of(30))
         texts[terminal] = console.file.getvalue()
     assert "━" in texts[True] and "done, 40 draws" in texts[True]
-    assert texts[False] == "wards: done, 40 draws, 0 divergences, 0 s\n"
+    assert texts[False] == "wards: nuts, done, 40 draws, 0 divergences, 0 s\n"
 
 
 def test_a_bar_goes_when_a_fit_fails():

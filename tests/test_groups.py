@@ -6,6 +6,7 @@ import numpy as np
 import numpyro
 import pandas as pd
 import pytest
+from numpyro.distributions.transforms import ComposeTransform
 from numpyro.handlers import seed, substitute, trace
 from numpyro.infer import MCMC, NUTS
 from scipy import stats
@@ -348,7 +349,9 @@ def test_the_map_leaves_the_density_of_the_coefficients_as_it_is(form):
         density -= np.linalg.slogdet(turn)[1]
         want = dense(grouping, sites)
         if grouping.student:
-            spread = np.asarray(sites["mixing_g_standard"]["value"][0]) ** -0.5
+            mixing = sites["mixing_g_standard"]
+            turn = ComposeTransform(mixing["fn"].base_dist.transforms)
+            spread = np.asarray(turn.inv(mixing["value"])[0]) ** -0.5
             spread = np.broadcast_to(spread[None, :, None], u.shape).ravel()
             want = want * np.outer(spread, spread)
     keep = used.ravel()

@@ -26,11 +26,7 @@ from bayesmtl.spec import Model
 ROWS = 23
 NOISE = {"a": 0.7, "b": 1.3}
 
-
-@pytest.fixture(autouse=True)
-def double():
-    with jax.enable_x64(True):
-        yield
+pytestmark = pytest.mark.usefixtures("double")
 
 
 def table(rows=ROWS):

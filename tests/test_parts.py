@@ -22,10 +22,7 @@ def of(role):
     return pytest.mark.parametrize("name", parts.names(role))
 
 
-@pytest.fixture(autouse=True)
-def double():
-    with jax.enable_x64(True):
-        yield
+pytestmark = pytest.mark.usefixtures("double")
 
 
 @pytest.mark.parametrize("role, name", EVERY)

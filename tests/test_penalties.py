@@ -31,11 +31,7 @@ TRUTH = np.where(np.arange(D)[:, None] < 3, RANDOM.normal(size=(D, T)), 0.0)
 Y = X @ TRUTH + RANDOM.normal(size=(N, T))
 RATE = 8.0
 
-
-@pytest.fixture(autouse=True)
-def double():
-    with jax.enable_x64(True):
-        yield
+pytestmark = pytest.mark.usefixtures("double")
 
 
 # the logarithm of a row's variance, over all of its prior that matters

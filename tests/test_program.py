@@ -16,11 +16,7 @@ from bayesmtl.spec import Model
 
 GAUSSIAN = {"kind": "gaussian", "sigma": 0.7, "offset": "normal(1, 2)"}
 
-
-@pytest.fixture(autouse=True)
-def double():
-    with jax.enable_x64(True):
-        yield
+pytestmark = pytest.mark.usefixtures("double")
 
 
 def table(rows=13):

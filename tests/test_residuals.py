@@ -22,11 +22,7 @@ CORRELATION = np.array([[1.0, 0.6, -0.3], [0.6, 1.0, 0.2], [-0.3, 0.2, 1.0]])
 ROOT = np.linalg.cholesky(CORRELATION)
 DF = 4.5
 
-
-@pytest.fixture(autouse=True)
-def double():
-    with jax.enable_x64(True):
-        yield
+pytestmark = pytest.mark.usefixtures("double")
 
 
 def cells(seed=0, rows=ROWS):

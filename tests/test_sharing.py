@@ -24,11 +24,7 @@ CHANCE, CENTRE = np.array([0.2, 0.5, 0.3]), RANDOM.normal(size=(3, D))
 WIDTH = np.array([[0.7, 0.5], [0.4, 0.9], [1.0, 0.3]])
 LOADING = RANDOM.normal(size=(D, T, T)) / 2
 
-
-@pytest.fixture(autouse=True)
-def double():
-    with jax.enable_x64(True):
-        yield
+pytestmark = pytest.mark.usefixtures("double")
 
 
 def mixture(units, told=lambda belongs: None):

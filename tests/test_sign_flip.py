@@ -21,11 +21,7 @@ TASK, FEATURE = axis("task", T), axis("feature", D)
 SIGN = np.where(np.arange(T) < T // 2, 1.0, -1.0)
 NEAR = 0.15  # how far a task's weights are from the common ones, or from these turned round
 
-
-@pytest.fixture(autouse=True)
-def double():
-    with jax.enable_x64(True):
-        yield
+pytestmark = pytest.mark.usefixtures("double")
 
 
 def errors(relation, **options):

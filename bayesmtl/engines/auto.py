@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from bayesmtl.chains import Run, Watch
+from bayesmtl.chains import Progress, Run, Watch
 from bayesmtl.collapsed import refusal
 from bayesmtl.design import Design
-from bayesmtl.parts import Count, find
+from bayesmtl.parts import Chance, Count, find
 from bayesmtl.program import Program
 
 
@@ -19,18 +19,31 @@ def auto(
     watch: Watch,
     *,
     chains: Count = 4,
-    warmup: Count = 1000,
+    warmup: Count | None = None,
     draws: Count = 1000,
+    target_accept: Chance = 0.9,
 ) -> Run:
     """``collapsed`` where all tasks are normal and their coefficients can be integrated out, else ``nuts``.
 
-    Which of them it was, and why, is said when the fit is done.
+    Which of them it is, and why, is said while it draws. ``warmup`` is that engine's own if it is left out.
 
     References
     ----------
-    Those of ``collapsed`` and of ``nuts``.
+    Lindley and Smith (1972). Bayes estimates for the linear model. Journal of the Royal Statistical Society
+        B 34, 1-41.
+    Hoffman and Gelman (2014). The No-U-Turn Sampler: adaptively setting path lengths in Hamiltonian
+        Monte Carlo. Journal of Machine Learning Research 15, 1593-1623.
     """
     reason = refusal(design, program, data)
-    engine = find("engines", "nuts" if reason else "collapsed")
-    run = engine(design, program, data, seed, watch, chains=chains, warmup=warmup, draws=draws)
-    return replace(run, engine=f"nuts ({reason})") if reason else run
+    chosen = "nuts" if reason else "collapsed"
+    name = f"nuts, as {reason}" if reason else chosen
+
+    def saying(progress: Progress) -> None:
+        progress.engine = name
+        watch(progress)
+
+    size = {"chains": chains, "draws": draws} | ({"warmup": warmup} if warmup else {})
+    engine = find("engines", chosen)
+    return replace(
+        engine(design, program, data, seed, saying, target_accept=target_accept, **size), engine=name
+    )

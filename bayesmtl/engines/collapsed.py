@@ -49,7 +49,8 @@ def collapsed(
     one = collapse(design, program, data)
     seconds = {"moments": time.perf_counter() - start}
     kernel = NUTS(one.program, target_accept_prob=target_accept, dense_mass=True)
-    free = run(kernel, one.data, seed, watch, chains=chains, warmup=warmup, draws=draws)
+    size = {"chains": chains, "warmup": warmup, "draws": draws}
+    free = run(kernel, one.data, seed, watch, engine="collapsed", **size)
     start = time.perf_counter()
     shape = free.stats["diverging"].shape
     keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), 1), shape)
@@ -57,4 +58,4 @@ def collapsed(
     done = [draw(({n: v[c] for n, v in free.sites.items()}, keys[c])) for c in range(shape[0])]
     linear = {name: np.stack([each[name] for each in done]) for name in done[0]}
     seconds |= free.seconds | {"complete": time.perf_counter() - start}
-    return replace(free, sites={**free.sites, **linear}, data=data, engine="collapsed", seconds=seconds)
+    return replace(free, sites={**free.sites, **linear}, data=data, seconds=seconds)

@@ -44,5 +44,6 @@ def nuts(
     data = {**data, "pilot": jax.tree.map(jnp.asarray, pilot(data, design))}
     seconds = {"pilot": time.perf_counter() - start}
     kernel = NUTS(program, target_accept_prob=target_accept)
-    done = run(kernel, data, seed, watch, chains=chains, warmup=warmup, draws=draws)
-    return replace(done, engine="nuts", seconds=seconds | done.seconds)
+    size = {"chains": chains, "warmup": warmup, "draws": draws}
+    done = run(kernel, data, seed, watch, engine="nuts", **size)
+    return replace(done, seconds=seconds | done.seconds)

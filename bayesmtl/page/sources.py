@@ -27,7 +27,7 @@ def used(post: xr.DataTree) -> list[tuple[str, str]]:
         *_whole("shrinkage", model.shrinkage),
         *(part for task in tasks for part in _whole("likelihoods", task.likelihood)),
         *([] if model.residual["kind"] == "independent" else _whole("residuals", model.residual)),
-        *_whole("engines", model.engine),
+        ("engines", str(post.attrs["engine"]).partition(",")[0]),
         ("reports", "weights"),
         ("reports", "diagnostics"),
     ]
