@@ -106,7 +106,10 @@ def run(
                 "Look for responses or predictors of very different size, and at priors that you set.",
             )
         )
-    piece = jax.jit(_piece(kernel)).lower(states[0], data, np.int32(1)).compile()
+    started = time.perf_counter()
+    traced = jax.jit(_piece(kernel)).lower(states[0], data, np.int32(1))
+    lowered = time.perf_counter()
+    piece = traced.compile()
     compiled = time.perf_counter()
     progress = Progress(engine, chains, warmup, draws, [0] * chains)
     kept = _threads(piece, states, data, progress, watch)
@@ -120,11 +123,16 @@ def run(
     constrain = jax.jit(jax.vmap(jax.vmap(kernel.postprocess_fn((data,), {}))))
     values = constrain(unconstrained)
     sites = {name: np.asarray(values[name]) for name in unconstrained}
-    done = time.perf_counter()
+    seconds = {
+        "start": started - start,
+        "trace": lowered - started,
+        "compile": compiled - lowered,
+        "sample": time.perf_counter() - compiled,
+    }
     return Run(
         sites=sites,
         stats=every,
-        seconds={"compile": compiled - start, "sample": done - compiled},
+        seconds=seconds,
         data=data,
         engine=engine,
         complete=not progress.stopped,

@@ -1,5 +1,6 @@
 """Posteriors: a model conditioned on a table, and what it expects before."""
 
+import time
 from contextlib import nullcontext
 from typing import Any
 
@@ -15,7 +16,8 @@ from bayesmtl.encoded import encode
 from bayesmtl.errors import Finding, ModelError, refuse
 from bayesmtl.parts import bind
 from bayesmtl.program import build
-from bayesmtl.progress import shown
+from bayesmtl.progress import busy, shown
+from bayesmtl.runtime import ready
 from bayesmtl.spec import Model
 
 
@@ -59,12 +61,15 @@ def fit(model: Model, table: Any = None, *, seed: int, watch: Watch | None = Non
     """
     design, findings = _sound(model, table)
     engine = bind("engines", model.engine)
-    with jax.enable_x64(True):
+    with ready():
         program = build(design)
         data = jax.tree.map(jax.numpy.asarray, design.data)
         with nullcontext(watch) if watch else shown(model.name) as watching:
             run = engine(design, program, data, seed, watching)
-        tree = trees.grow(design, program, run, seed)
+        began = time.perf_counter()
+        with nullcontext() if watch else busy(f"{model.name}: what the draws say of each cell"):
+            tree = trees.grow(design, program, run, seed)
+    run.seconds["record"] = time.perf_counter() - began
     return trees.stamp(tree, design, run, seed, findings)
 
 
@@ -98,7 +103,7 @@ def prior(model: Model, table: Any = None, *, seed: int, draws: int = 1000) -> x
     >>> prior(load("models/election.toml"), seed=1)  # doctest: +SKIP
     """
     design, _ = _sound(model, table)
-    with jax.enable_x64(True):
+    with ready():
         program = build(design)
         data = jax.tree.map(jax.numpy.asarray, design.data)
         return trees.before(design, program, data, draws, seed)

@@ -13,6 +13,7 @@ from bayesmtl.imputation import ENTRIES
 from bayesmtl.program import build
 from bayesmtl.renewed import renew
 from bayesmtl.replay import anatomy, replay, simulate
+from bayesmtl.runtime import ready
 
 
 def predict(post: xr.DataTree, table: pd.DataFrame, *, prob: float = 0.9) -> pd.DataFrame:
@@ -75,7 +76,7 @@ def predictions(post: xr.DataTree, table: pd.DataFrame) -> xr.DataTree:
     >>> predictions(post, table).predictions["vote"].mean(("chain", "draw"))  # doctest: +SKIP
     """
     design = renew(post, tables.frame(table))
-    with jax.enable_x64(True):
+    with ready():
         program = build(design)
         data = jax.tree.map(jax.numpy.asarray, design.data)
         sites = {

@@ -20,6 +20,7 @@ _RANGES = {
     "exposure": "positive",
     "se": "at least 0",
     "trials": "a whole number from 0",
+    "by": "-1, 0 or 1",
 }
 
 
@@ -100,7 +101,7 @@ def _column(name: str, table: pd.DataFrame, use: _Use, units: str | None) -> Ite
     if strange := formulas.strange(column):
         yield strange
         return
-    if is_numeric_dtype(column) and not is_bool_dtype(column):
+    if is_numeric_dtype(column) and (use.option == "by" or not is_bool_dtype(column)):
         yield from _numbers(column, where, use, table, units)
     elif use.option in _RANGES:
         yield Finding(where, f"holds no numbers, as {use.option} must be.", "Mend it.")
@@ -156,6 +157,7 @@ def _numbers(
         "exposure": column <= 0,
         "se": column < 0,
         "trials": (column < 0) | (column % 1 != 0) & column.notna(),
+        "by": ~column.isin([-1, 0, 1]) & column.notna(),
     }
     if use.option in bad and (rows := tables.named(table, bad[use.option] & use.needed, units)):
         values = listed(dict.fromkeys(f"{v:g}" for v in column[bad[use.option] & use.needed]), 4)

@@ -13,6 +13,7 @@ from fakes import fake_posterior
 
 # what one test compiled, another need not compile again; read when JAX is first imported
 CACHE = tempfile.TemporaryDirectory()
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as in a fit, and read when numpy is first imported
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", CACHE.name)
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 

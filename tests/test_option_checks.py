@@ -114,6 +114,21 @@ COLUMN_FAULTS = {
             "warning table.grade: is 'many' in every row. It makes no predictor; drop it.",
         ],
     ),
+    "limits in words": (
+        {"tasks": {"score": {"kind": "censored", "of": "gaussian", "by": "grade"}}},
+        table(grade=lambda c: np.where(np.arange(ROWS) % 2, "above", "seen")),
+        ["error table.grade: holds no numbers, as by must be. Mend it."],
+    ),
+    "limits that are neither above nor below": (
+        {"tasks": {"score": {"kind": "censored", "of": "gaussian", "by": "grade"}}},
+        table(grade=lambda c: at(4, 2)(0 * c)),
+        ["error table.grade: has 2 (unit u4), and by must be -1, 0 or 1. Mend it, or drop these rows."],
+    ),
+    "limits as a yes or no": (
+        {"tasks": {"score": {"kind": "censored", "of": "gaussian", "by": "grade"}}},
+        table(grade=lambda c: np.arange(ROWS) % 2 == 1),
+        [],
+    ),
     "exposure of 0 and negative standard errors": (
         {"tasks": {"grade": EXPOSED}},
         table(age=at(2, 0), income=np.arange(ROWS) - 1.0),

@@ -1,4 +1,4 @@
-"""A posterior's design on a new table: what is wrong with the table, all at once, and what rows are called."""
+"""A posterior's design on a new table: all that is wrong with it at once, and what its rows are called."""
 
 import numpy as np
 import pandas as pd
@@ -134,9 +134,10 @@ def test_rows_of_unknown_tasks_are_said_beside_the_rest():
         'table.ward: no task called "z". Known: a, b, c.',
         "table.age: is no finite number (patient p0, p1). Fill it.",
     ]
+    known = "Known: beds, bmi, cured, error, falls, limit, nights, pain and 3 more."
     assert said(post, new.drop(columns=["ward", "age"])) == [
-        'table: no column called "ward". Known: beds, bmi, cured, error, falls, limit, nights, pain and 3 more.',
-        'table: no column called "age". Known: beds, bmi, cured, error, falls, limit, nights, pain and 3 more.',
+        f'table: no column called "ward". {known}',
+        f'table: no column called "age". {known}',
     ]
     design = renew(post, whole.head(6))
     assert design.units.tolist() == ["p0", "p0", "p0", "p1", "p1", "p1"]

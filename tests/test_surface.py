@@ -23,7 +23,7 @@ LAYERS = [
     ["configurations", "design", "encoded"],
     ["wording", "group_wording", "description", "picture", "printed"],
     ["conflicts", "checks"],
-    ["sites"],
+    ["runtime", "sites"],
     ["outcomes", "tails", "joint", "sharing", "information", "effects", "own", "imputation", "summing"],
     ["cells", "identified", "predictors", "uses", "columns"],
     ["relations", "shrinkage", "likelihoods", "residuals"],
