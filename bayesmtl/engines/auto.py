@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from bayesmtl.chains import Progress, Run, Watch
-from bayesmtl.collapsed import refusal
+from bayesmtl.collapsed import burden, refusal
 from bayesmtl.design import Design
 from bayesmtl.parts import Chance, Count, find
 from bayesmtl.program import Program
@@ -34,7 +34,7 @@ def auto(
     Hoffman and Gelman (2014). The No-U-Turn Sampler: adaptively setting path lengths in Hamiltonian
         Monte Carlo. Journal of Machine Learning Research 15, 1593-1623.
     """
-    reason = refusal(design, program, data)
+    reason = refusal(design, program, data) or burden(design, program, data)
     chosen = "nuts" if reason else "collapsed"
     name = f"nuts, as {reason}" if reason else chosen
 
