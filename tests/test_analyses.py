@@ -11,6 +11,7 @@ SAID = {  # what each answer has in it
     "noise": ["zero_inflated negative_binomial", "gamma", "visits"],
     "relations": ["sum_of", "degrees"],
     "shrinkage": ["blocks", "prices"],
+    "speed": ["bayesmtl", "tasks_2k"],
 }
 
 
