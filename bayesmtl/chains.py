@@ -18,7 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 from numpyro.infer.mcmc import MCMCKernel
 
+from bayesmtl.design import Design
 from bayesmtl.errors import Finding, ModelError
+from bayesmtl.program import Program
 
 PIECE = 50  # iterations a piece has room for; how many it runs is adjusted to the time they take
 FIELDS = ("diverging", "energy", "num_steps", "accept_prob", "potential_energy")
@@ -43,6 +45,27 @@ class Progress:
 
 
 Watch = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What an engine is asked to draw from.
+
+    Parameters
+    ----------
+    design, program, data
+        The model with its table, the program of it, and the program's arrays.
+    seed
+        The same one gives the same draws.
+    watch
+        Called with the progress.
+    """
+
+    design: Design
+    program: Program
+    data: Mapping[str, Any]
+    seed: int
+    watch: Watch
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from bayesmtl.parts import settings
 from bayesmtl.program import Program
 from bayesmtl.sites import STANDARD, Array
 
-SMALL = 60_000  # a gradient with so many products takes a millisecond, whatever the model
+SMALL = 60_000  # with fewer products in the blocks of tasks a gradient is short, whatever the rows
 MOST = 500  # coefficients that no blocks tell apart; a gradient takes the square of them times the columns
 
 

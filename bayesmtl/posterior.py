@@ -9,7 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from bayesmtl import tables, trees
-from bayesmtl.chains import Watch
+from bayesmtl.chains import Problem, Watch
 from bayesmtl.checks import check
 from bayesmtl.design import Design
 from bayesmtl.encoded import encode
@@ -65,7 +65,7 @@ def fit(model: Model, table: Any = None, *, seed: int, watch: Watch | None = Non
         program = build(design)
         data = jax.tree.map(jax.numpy.asarray, design.data)
         with nullcontext(watch) if watch else shown(model.name) as watching:
-            run = engine(design, program, data, seed, watching)
+            run = engine(Problem(design, program, data, seed, watching))
         began = time.perf_counter()
         with nullcontext() if watch else busy(f"{model.name}: what the draws say of each cell"):
             tree = trees.grow(design, program, run, seed)

@@ -11,16 +11,15 @@ import numpyro
 from numpyro.handlers import scale, scope
 
 from bayesmtl import sites
-from bayesmtl.axes import Axis
 from bayesmtl.design import Design
 from bayesmtl.effects import contribution, effects
+from bayesmtl.frames import Frame, cells_of, frames_of
 from bayesmtl.imputation import impute
 from bayesmtl.information import beside
 from bayesmtl.joint import Joint, Residual
 from bayesmtl.outcomes import Cells, Outcome, place
 from bayesmtl.own import own_weights
 from bayesmtl.parts import bind, settings
-from bayesmtl.responses import Family
 from bayesmtl.sharing import weights
 from bayesmtl.sites import Array, record
 from bayesmtl.summing import Summed, sum_out
@@ -51,23 +50,6 @@ class Said:
     summed: Summed | None = None
 
 
-@dataclass(frozen=True)
-class _Frame:
-    """What a program knows of a family before it sees any data.
-
-    ``line [member, line]`` are the places of its linear predictors among all, and ``partner`` those among the
-    linear predictors that rows have something in common with. ``away [member, feature]`` is how far the mean
-    of a member's own rows is from that of all.
-    """
-
-    family: Family
-    line: np.ndarray
-    partner: np.ndarray
-    part: slice
-    spread: Axis
-    away: np.ndarray
-
-
 type Program = Callable[..., dict[str, Said]]
 
 
@@ -81,7 +63,7 @@ def build(design: Design) -> Program:
     ``scale * (loading @ v)``, in the units of its response over those of the predictors.
     """
     model, line, units = design.model, design.line, jnp.array(design.unit_of)
-    frames, partners = _frames(design), design.partner
+    frames, partners = frames_of(design), design.partner
     residual = bind("residuals", model.residual)
     width = jnp.array([design.unit_of[line.labels.index(name)] for name in partners.labels])
     student = all(f.likelihood["kind"] == "student_t" for f in design.partners)
@@ -95,7 +77,7 @@ def build(design: Design) -> Program:
             weight = _weights(design, pilot.get("weight"))
             keys, mapped = _keys(data.get("key"), frames), bool(pilot)
             cells = {
-                name: _cells(design, frame, data["cells"][name], weight, keys.get(name), observed, mapped)
+                name: cells_of(design, frame, data["cells"][name], weight, keys.get(name), observed, mapped)
                 for name, frame in frames.items()
             }
             fixed = jnp.concatenate([_levels(design, frames, cells)[:, None], weight], axis=1)
@@ -127,37 +109,9 @@ def build(design: Design) -> Program:
     return program
 
 
-def _frames(design: Design) -> dict[str, _Frame]:
-    """The families by their names."""
-    found, taken, beside = {}, 0, 0
-    for family in design.families:
-        line = np.array([[design.line.labels.index(n) for n in lines] for lines in family.lines])
-        spread = design.spread.feature.take(design.spread_of(family).tolist())
-        joined = family in design.partners
-        part = slice(taken, taken + len(family.y)) if joined else slice(0)
-        found[family.name] = _Frame(
-            family,
-            line,
-            np.arange(line.size).reshape(line.shape) + beside,
-            part,
-            spread,
-            _away(design, family),
-        )
-        taken, beside = (taken + len(family.y), beside + line.size) if joined else (taken, beside)
-    return found
-
-
-def _keys(key: Any, frames: Mapping[str, _Frame]) -> dict[str, Any]:
+def _keys(key: Any, frames: Mapping[str, Frame]) -> dict[str, Any]:
     """A key for each family, where there is one for all."""
     return {} if key is None else dict(zip(frames, jax.random.split(key, len(frames)), strict=True))
-
-
-def _away(design: Design, family: Family) -> np.ndarray:
-    x, count = design.predictors.centred[family.row], np.bincount(family.of, minlength=len(family.task))
-    total = np.zeros((len(family.task), x.shape[1]))
-    np.add.at(total, family.of, np.nan_to_num(x))
-    mean = total / np.maximum(count, 1)[:, None]
-    return np.where(np.abs(mean) > 1e-9 * design.predictors.sd, mean, 0.0)
 
 
 def _weights(design: Design, pilot: Mapping[str, Any] | None) -> Array:
@@ -178,7 +132,7 @@ def _weights(design: Design, pilot: Mapping[str, Any] | None) -> Array:
     return record("weight", jnp.where(design.uses, own.draw(weight), 0.0), line, feature)
 
 
-def _levels(design: Design, frames: Mapping[str, _Frame], cells: dict[str, Cells]) -> Array:
+def _levels(design: Design, frames: Mapping[str, Frame], cells: dict[str, Cells]) -> Array:
     """The level of each linear predictor, 0 where there is none; [line]. They are put in the cells."""
     level = jnp.zeros(len(design.line))
     for name, frame in frames.items():
@@ -194,7 +148,7 @@ def _levels(design: Design, frames: Mapping[str, _Frame], cells: dict[str, Cells
 def _predictor(
     data: Mapping[str, Any],
     name: str,
-    frame: _Frame,
+    frame: Frame,
     at: int,
     weight: Array,
     effect: Mapping[str, Array],
@@ -214,37 +168,9 @@ def _predictor(
     return eta
 
 
-def _cells(
-    design: Design,
-    frame: _Frame,
-    given: Mapping[str, Any],
-    weight: Array,
-    key: Any,
-    observed: bool,
-    mapped: bool,
-) -> Cells:
-    family = frame.family
-    own = weight[jnp.array(frame.line)]  # [member, line, feature]
-    shift, lean = own @ design.predictors.mean, jnp.einsum("mlf,mf->ml", own, jnp.array(frame.away))
-    return Cells(
-        task=family.task,
-        of=given["of"],
-        centre=jnp.array(family.centre),
-        unit=jnp.array(family.unit),
-        shift=shift if family.nominal else shift[:, 0],
-        lean=lean if mapped and frame.away.any() else None,
-        grades=jnp.array(family.values),
-        lines=Axis("task", tuple(label for lines in family.lines for label in lines)),
-        noise_x=given["noise_x"],
-        noise_feature=frame.spread,
-        y=given["y"] if observed else None,
-        key=key,
-    )
-
-
 def _observe(
     data: Mapping[str, Any],
-    frames: Mapping[str, _Frame],
+    frames: Mapping[str, Frame],
     outcomes: Mapping[str, Outcome],
     common: Residual,
     observed: bool,

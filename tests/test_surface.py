@@ -27,7 +27,7 @@ LAYERS = [
     ["outcomes", "tails", "joint", "sharing", "information", "effects", "own", "imputation", "summing"],
     ["cells", "identified", "predictors", "uses", "columns"],
     ["relations", "shrinkage", "likelihoods", "residuals"],
-    ["program", "replay", "pilot", "moments", "arrow", "coordinates", "collapsed"],
+    ["frames", "program", "replay", "pilot", "moments", "arrow", "coordinates", "collapsed"],
     ["chains"],
     ["progress"],
     ["engines"],

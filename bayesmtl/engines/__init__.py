@@ -1,5 +1,5 @@
 """Engines: how the posterior is drawn.
 
-An engine is ``engine(design, program, data, seed, watch, *, option=default, ...)`` and returns a ``Run``:
-draws of the program's latent sites given ``data``, to which it may add. It calls ``watch`` with its progress.
+An engine is ``engine(problem, *, option=default, ...)`` and returns a ``Run``: draws of the latent sites of
+the problem's program given its data, to which it may add. It calls the problem's ``watch`` with its progress.
 """

@@ -1,22 +1,14 @@
 """The engine that suits the model."""
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
-from bayesmtl.chains import Progress, Run, Watch
+from bayesmtl.chains import Problem, Progress, Run
 from bayesmtl.collapsed import burden, refusal
-from bayesmtl.design import Design
 from bayesmtl.parts import Chance, Count, find
-from bayesmtl.program import Program
 
 
 def auto(
-    design: Design,
-    program: Program,
-    data: Mapping[str, Any],
-    seed: int,
-    watch: Watch,
+    problem: Problem,
     *,
     chains: Count = 4,
     warmup: Count | None = None,
@@ -34,16 +26,16 @@ def auto(
     Hoffman and Gelman (2014). The No-U-Turn Sampler: adaptively setting path lengths in Hamiltonian
         Monte Carlo. Journal of Machine Learning Research 15, 1593-1623.
     """
-    reason = refusal(design, program, data) or burden(design, program, data)
+    model = problem.design, problem.program, problem.data
+    reason = refusal(*model) or burden(*model)
     chosen = "nuts" if reason else "collapsed"
     name = f"nuts, as {reason}" if reason else chosen
 
     def saying(progress: Progress) -> None:
         progress.engine = name
-        watch(progress)
+        problem.watch(progress)
 
     size = {"chains": chains, "draws": draws} | ({"warmup": warmup} if warmup else {})
     engine = find("engines", chosen)
-    return replace(
-        engine(design, program, data, seed, saying, target_accept=target_accept, **size), engine=name
-    )
+    run = engine(replace(problem, watch=saying), target_accept=target_accept, **size)
+    return replace(run, engine=name)

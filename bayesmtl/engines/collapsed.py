@@ -1,28 +1,20 @@
 """All coefficients of normal tasks integrated out."""
 
 import time
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import jax
 import numpy as np
 from numpyro.infer import NUTS
 
-from bayesmtl.chains import Run, Watch, run
+from bayesmtl.chains import Problem, Run, run
 from bayesmtl.collapsed import collapse, refusal
-from bayesmtl.design import Design
 from bayesmtl.errors import Finding, ModelError
 from bayesmtl.parts import Chance, Count
-from bayesmtl.program import Program
 
 
 def collapsed(
-    design: Design,
-    program: Program,
-    data: Mapping[str, Any],
-    seed: int,
-    watch: Watch,
+    problem: Problem,
     *,
     chains: Count = 4,
     warmup: Count = 500,
@@ -42,20 +34,21 @@ def collapsed(
     Hoffman and Gelman (2014). The No-U-Turn Sampler: adaptively setting path lengths in Hamiltonian
         Monte Carlo. Journal of Machine Learning Research 15, 1593-1623.
     """
-    if reason := refusal(design, program, data):
+    model = problem.design, problem.program, problem.data
+    if reason := refusal(*model):
         remedy = 'Use engine = "nuts", or leave the engine out.'
         raise ModelError(Finding("engine", f"can't integrate the coefficients out: {reason}.", remedy))
     start = time.perf_counter()
-    one = collapse(design, program, data)
+    one = collapse(*model)
     seconds = {"moments": time.perf_counter() - start}
     kernel = NUTS(one.program, target_accept_prob=target_accept, dense_mass=True)
     size = {"chains": chains, "warmup": warmup, "draws": draws}
-    free = run(kernel, one.data, seed, watch, engine="collapsed", **size)
+    free = run(kernel, one.data, problem.seed, problem.watch, engine="collapsed", **size)
     start = time.perf_counter()
     shape = free.stats["diverging"].shape
-    keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), 1), shape)
+    keys = jax.random.split(jax.random.fold_in(jax.random.key(problem.seed), 1), shape)
     draw = jax.jit(jax.vmap(lambda given: one.complete(given[0], one.data, given[1])))
     done = [draw(({n: v[c] for n, v in free.sites.items()}, keys[c])) for c in range(shape[0])]
     linear = {name: np.stack([each[name] for each in done]) for name in done[0]}
     seconds |= free.seconds | {"complete": time.perf_counter() - start}
-    return replace(free, sites={**free.sites, **linear}, data=data, seconds=seconds)
+    return replace(free, sites={**free.sites, **linear}, data=problem.data, seconds=seconds)

@@ -1,27 +1,19 @@
 """The No-U-Turn sampler."""
 
 import time
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from numpyro.infer import NUTS
 
-from bayesmtl.chains import Run, Watch, run
-from bayesmtl.design import Design
+from bayesmtl.chains import Problem, Run, run
 from bayesmtl.parts import Chance, Count
 from bayesmtl.pilot import pilot
-from bayesmtl.program import Program
 
 
 def nuts(
-    design: Design,
-    program: Program,
-    data: Mapping[str, Any],
-    seed: int,
-    watch: Watch,
+    problem: Problem,
     *,
     chains: Count = 4,
     warmup: Count = 1000,
@@ -41,9 +33,10 @@ def nuts(
         programming in NumPyro. arXiv 1912.11554.
     """
     start = time.perf_counter()
-    data = {**data, "pilot": jax.tree.map(jnp.asarray, pilot(data, design))}
+    found = jax.tree.map(jnp.asarray, pilot(problem.data, problem.design))
+    data = {**problem.data, "pilot": found}
     seconds = {"pilot": time.perf_counter() - start}
-    kernel = NUTS(program, target_accept_prob=target_accept)
+    kernel = NUTS(problem.program, target_accept_prob=target_accept)
     size = {"chains": chains, "warmup": warmup, "draws": draws}
-    done = run(kernel, data, seed, watch, engine="nuts", **size)
+    done = run(kernel, data, problem.seed, problem.watch, engine="nuts", **size)
     return replace(done, seconds=seconds | done.seconds)

@@ -102,7 +102,7 @@ def _words(post: xr.DataTree) -> dict[str, Any]:
         "origin": {
             "created": post.attrs.get("created_at", ""),
             "seed": post.attrs.get("seed", ""),
-            "draws": f"{sizes['chain']} chains of {sizes['draw']:,} draws",
+            "draws": f"{sizes['chain']} chains of {sizes['draw']:,} draws, by {post.attrs['engine']}",
             "time": ", ".join(f"{name} {value:.0f} s" for name, value in seconds.items()),
             "versions": json.loads(post.attrs.get("versions", "{}")),
         },
