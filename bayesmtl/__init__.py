@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bayesmtl.spec import load as load
     from bayesmtl.store import read as read
     from bayesmtl.store import save as save
+    from bayesmtl.summarised import summarise as summarise
 
 _HOME = {
     "Dag": "dag",
@@ -34,6 +35,7 @@ _HOME = {
     "read": "store",
     "report": "page",
     "save": "store",
+    "summarise": "summarised",
     "weights": "reports.weights",
 }
 __all__ = [*_HOME]

@@ -14,15 +14,18 @@ UNROLLED = 8  # up to so many coefficients a block is factored entry by entry, f
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Arrow:
-    """A precision matrix and the precision times the mean.
+    """What data say of coefficients, those of the blocks in standard normal coordinates.
+
+    The precision matrix that the data add to the prior's, and the precision times the mean. There may be
+    several parts, each with blocks and a rest of its own, which meet by their prior alone.
 
     Parameters
     ----------
     block, border, rest
-        The matrix within each block, between it and the rest, and within the rest; [block, own, own],
-        [block, own, rest], [rest, rest].
+        The matrix within each block, between the rest and each block, and within the rest;
+        [part, own, own, block], [part, dense, own, block], [part, dense, dense].
     pull, rest_pull
-        Of each block, and of the rest; [block, own], [rest].
+        Of each block, and of the rest; [part, own, block], [part, dense].
     """
 
     block: Array
@@ -34,120 +37,184 @@ class Arrow:
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class Factor:
-    """An arrow, eliminated block by block.
+class Prior:
+    """The rest's coefficients as linear functions of standard normal coordinates.
 
     Parameters
     ----------
-    root, rest_root
-        Inverse Cholesky factors of the blocks, Cholesky factor of what is left of the rest.
-    border, pull, rest_pull
-        The arrow's, multiplied by the inverse factors.
+    mean, way
+        Where the coordinates are 0, and by how much one of each moves them; [part, dense],
+        [part, dense, coordinate].
+    """
+
+    mean: Array
+    way: Array
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Factor:
+    """An arrow under a prior, eliminated block by block.
+
+    Parameters
+    ----------
+    root
+        Inverse Cholesky factors of the blocks' precision; [part, own, own, block].
+    follow
+        How a block follows the rest, turned round; [part, dense, own, block].
+    pull, left
+        Of the blocks and of the rest, where the rest is at its prior mean; [part, own, block], [part, dense].
+    known, seen
+        What is known of the rest without the blocks, and that times the prior's way; [part, dense, dense],
+        [part, dense, coordinate].
+    rest_root, white
+        Cholesky factor of the precision of the rest's coordinates, and its inverse times their pull.
     """
 
     root: Array
-    rest_root: Array
-    border: Array
+    follow: Array
     pull: Array
-    rest_pull: Array
-
-    def at(self, own: Array | float, rest: Array | float) -> tuple[Array, Array]:
-        """The mean, and standard normal coordinates from there: of the blocks, and of the rest."""
-        place = solve_triangular(self.rest_root, self.rest_pull + rest, lower=True, trans=1)
-        left = self.pull - self.border @ place + own
-        return jnp.einsum("bnm,bn->bm", self.root, left), place
-
-    def draw(self, key: Array) -> tuple[Array, Array]:
-        """A draw from the normal distribution: of the blocks [block, own] and of the rest [rest]."""
-        one, other = jax.random.split(key)
-        own = jax.random.normal(one, self.pull.shape)
-        return self.at(own, jax.random.normal(other, self.rest_pull.shape))
+    left: Array
+    known: Array
+    seen: Array
+    rest_root: Array
+    white: Array
 
 
-def eliminate(arrow: Arrow) -> Factor:
-    """Factor an arrow: the blocks, each by itself, then what they leave of the rest.
+def eliminate(arrow: Arrow, prior: Prior) -> Factor:
+    """Factor an arrow under a prior: the blocks, each by itself, then what they leave of the rest.
 
     References
     ----------
     Golub and Van Loan (2013). Matrix computations. Johns Hopkins University Press. (Section 4.2.)
     """
-    root = inverse_root(arrow.block)
-    border, pull = _times(root, arrow.border), _times(root, arrow.pull[..., None])[..., 0]
-    flat = border.reshape(border.shape[0] * border.shape[1], border.shape[2])
-    rest = jnp.linalg.cholesky(arrow.rest - flat.T @ flat)
-    left = arrow.rest_pull - flat.T @ pull.ravel()
-    return Factor(root, rest, border, pull, solve_triangular(rest, left, lower=True))
+    root = inverse_root(arrow.block + jnp.eye(arrow.block.shape[1])[..., None])
+    follow = _times(arrow.border, _times(_turned(root), root))
+    pull = arrow.pull - jnp.einsum("aqmb,aq->amb", arrow.border, prior.mean)
+    known = arrow.rest - jnp.einsum("aqmb,armb->aqr", arrow.border, follow)
+    left = arrow.rest_pull - jnp.einsum("aqr,ar->aq", arrow.rest, prior.mean)
+    left -= jnp.einsum("aqmb,amb->aq", follow, pull)
+    seen = known @ prior.way
+    precision = jnp.einsum("aqi,aqj->ij", prior.way, seen) + jnp.eye(prior.way.shape[-1])
+    rest_root = jnp.linalg.cholesky(precision)
+    white = solve_triangular(rest_root, jnp.einsum("aqj,aq->j", prior.way, left), lower=True)
+    return Factor(root, follow, pull, left, known, seen, rest_root, white)
+
+
+def draw(arrow: Arrow, prior: Prior, key: Array) -> tuple[Array, Array]:
+    """Coordinates from their normal distribution: of the blocks [part, own, block] and of the rest."""
+    one = eliminate(arrow, prior)
+    keys = jax.random.split(key)
+    own, rest = (jax.random.normal(k, v.shape) for k, v in zip(keys, (one.pull, one.white), strict=True))
+    return place(one, own, rest, arrow, prior)
+
+
+def place(
+    one: Factor, own: Array | float, rest: Array | float, arrow: Arrow, prior: Prior
+) -> tuple[Array, Array]:
+    """The mean of the coordinates, and standard normal ones from there; as ``draw`` has them."""
+    common = solve_triangular(one.rest_root, one.white + rest, lower=True, trans=1)
+    left = one.pull - jnp.einsum("aqmb,aq->amb", arrow.border, prior.way @ common)
+    return _apply(_turned(one.root), _apply(one.root, left) + own), common
 
 
 @jax.custom_vjp
-def log_integral(arrow: Arrow) -> Array:
-    """Log of the integral of ``exp(pull'v - v' precision v / 2)``, over that of a standard normal's.
+def log_integral(arrow: Arrow, prior: Prior) -> Array:
+    """Log of the mean of ``exp(pull'c - c' precision c / 2)`` over the prior of the coefficients ``c``.
 
     Its gradient is that of the exponent, averaged over the normal distribution: the mean and the covariance
     give it, and nothing is differentiated through the factorisation (Fisher's identity).
     """
-    return _integral(eliminate(arrow))
+    return _forward(arrow, prior)[0]
 
 
-def _integral(one: Factor) -> Array:
-    blocks = jnp.log(jnp.diagonal(one.root, axis1=-2, axis2=-1)).sum()
-    volume = jnp.log(jnp.diagonal(one.rest_root)).sum() - blocks
-    return 0.5 * (jnp.sum(one.pull**2) + jnp.sum(one.rest_pull**2)) - volume
+type _Kept = tuple[Arrow, Prior, Factor]
 
 
-def _forward(arrow: Arrow) -> tuple[Array, Factor]:
-    one = eliminate(arrow)
-    return _integral(one), one
+def _forward(arrow: Arrow, prior: Prior) -> tuple[Array, _Kept]:
+    one = eliminate(arrow, prior)
+    volume = jnp.log(jnp.diagonal(one.rest_root)).sum()
+    volume -= jnp.log(jnp.diagonal(one.root, axis1=1, axis2=2)).sum()
+    at_mean = arrow.rest_pull - 0.5 * jnp.einsum("aqr,ar->aq", arrow.rest, prior.mean)
+    squares = jnp.sum(one.white**2) + jnp.sum(_apply(one.root, one.pull) ** 2)
+    return 0.5 * squares + jnp.sum(prior.mean * at_mean) - volume, (arrow, prior, one)
 
 
-def _backward(one: Factor, weight: Array) -> tuple[Arrow]:
-    own, rest = one.at(0.0, 0.0)
-    turned = _times(one.root.mT, one.border)  # what a block follows the rest by, turned round
-    inverse = solve_triangular(one.rest_root, jnp.eye(len(rest)), lower=True)
-    covariance = inverse.T @ inverse
-    across = turned @ covariance
-    square = own[:, :, None] * own[:, None, :] + _times(one.root.mT, one.root) + _times(across, turned.mT)
+def _backward(kept: _Kept, weight: Array) -> tuple[Arrow, Prior]:
+    arrow, prior, one = kept
+    inverse = solve_triangular(one.rest_root, jnp.eye(len(one.white)), lower=True)
+    common = one.white @ inverse
+    inverse = inverse.T @ inverse
+    away = prior.way @ common  # the rest's mean from where its prior has it
+    rest = prior.mean + away
+    spread = prior.way @ inverse @ prior.way.mT
+    covariance = _times(_turned(one.root), one.root)
+    own = _apply(covariance, one.pull - jnp.einsum("aqmb,aq->amb", arrow.border, away))
+    across = jnp.einsum("aqr,armb->aqmb", spread, one.follow)
+    within = own[:, :, None] * own[:, None] + covariance
+    within += (across[:, :, :, None] * one.follow[:, :, None]).sum(1)
+    score = one.left - jnp.einsum("aqr,ar->aq", one.known, away)
     return (
         Arrow(
-            block=-0.5 * weight * square,
-            border=-weight * (own[:, :, None] * rest - across),
-            rest=-0.5 * weight * (jnp.outer(rest, rest) + covariance),
+            block=-0.5 * weight * within,
+            border=weight * (across - rest[:, :, None, None] * own[:, None]),
+            rest=-0.5 * weight * (rest[:, :, None] * rest[:, None] + spread),
             pull=weight * own,
             rest_pull=weight * rest,
         ),
+        Prior(mean=weight * score, way=weight * (score[..., None] * common - one.seen @ inverse)),
     )
 
 
 log_integral.defvjp(_forward, _backward)
 
 
+def _turned(many: Array) -> Array:
+    """Many matrices transposed; [part, column, row, block]."""
+    return jnp.swapaxes(many, 1, 2)
+
+
+def _apply(many: Array, vectors: Array) -> Array:
+    """Products of many matrices and vectors; [part, row, block]."""
+    return (many * vectors[:, None]).sum(2)
+
+
 def _times(one: Array, other: Array) -> Array:
-    """Products of many small matrices, as sums over all at once: XLA has a call for each otherwise."""
-    return jnp.sum(one[..., :, :, None] * other[..., None, :, :], axis=-2)
+    """Products of many matrices [part, row, column, block].
+
+    Of small ones as sums over all at once: XLA has a call for each otherwise.
+    """
+    inner = one.shape[2]
+    if not 0 < inner <= UNROLLED:
+        return jnp.einsum("aikb,akjb->aijb", one, other)
+    each = [one[:, :, k, None] * other[:, None, k] for k in range(inner)]
+    return sum(each[1:], each[0])
 
 
-def inverse_root(matrix: Array) -> Array:
-    """The inverse of the Cholesky factor of each matrix; [..., own, own].
+def inverse_root(many: Array) -> Array:
+    """The inverse of the Cholesky factor of each matrix; [part, row, column, block].
 
     Small ones entry by entry: a factorisation per block costs more in calls than in arithmetic.
     """
-    size = matrix.shape[-1]
+    size = many.shape[1]
     if size > UNROLLED:
-        root = jnp.linalg.cholesky(matrix)
-        return solve_triangular(root, jnp.broadcast_to(jnp.eye(size), root.shape), lower=True)
+        root = jnp.linalg.cholesky(jnp.moveaxis(many, -1, 1))
+        return jnp.moveaxis(
+            solve_triangular(root, jnp.broadcast_to(jnp.eye(size), root.shape), lower=True), 1, -1
+        )
     if not size:
-        return matrix
-    zero = jnp.zeros(matrix.shape[:-2])
+        return many
+    zero = jnp.zeros_like(many[:, 0, 0])
     root = [[zero] * size for _ in range(size)]
     for j in range(size):
-        root[j][j] = jnp.sqrt(matrix[..., j, j] - sum((root[j][k] ** 2 for k in range(j)), zero))
+        root[j][j] = jnp.sqrt(many[:, j, j] - sum((root[j][k] ** 2 for k in range(j)), zero))
         for i in range(j + 1, size):
             done = sum((root[i][k] * root[j][k] for k in range(j)), zero)
-            root[i][j] = (matrix[..., i, j] - done) / root[j][j]
+            root[i][j] = (many[:, i, j] - done) / root[j][j]
     inverse = [[zero] * size for _ in range(size)]
     for i in range(size):
         inverse[i][i] = 1 / root[i][i]
         for j in range(i):
             done = sum((root[i][k] * inverse[k][j] for k in range(j, i)), zero)
             inverse[i][j] = -done * inverse[i][i]
-    return jnp.stack([jnp.stack(row, -1) for row in inverse], -2)
+    return jnp.stack([jnp.stack(row, 1) for row in inverse], 1)

@@ -59,15 +59,20 @@ _ARGUMENTS: dict[str, dict[str, Any]] = {
         "help": "probability of the intervals (default: 0.9)",
     },
     "--out": {"type": Path, "help": "the file to write"},
+    "--checkpoint": {
+        "type": Path,
+        "metavar": "FILE",
+        "help": "where the fit is saved as it goes; after a kill the same command goes on from it",
+    },
     "--format": {"choices": _FORMATS, "help": "how to print the rows (default: %(default)s)"},
 }
 _PLACES = {"MODELS": "file", "MODEL": "file", "POST": "file", "SAVED": "file", "ROWS": "table"}
-_ASK = "POST TABLE --seed --format"
+_ASK = "POST TABLE --seed --checkpoint --format"
 _VERBS: dict[str, tuple[Any, str, str]] = {
     "check": (verbs.check, "say everything wrong with model files", "MODELS --table --graph"),
     "draw": (verbs.draw, "draw a model's graph, as DOT or by the name of --out", "MODEL --out"),
     "prior": (verbs.prior, "say what the prior alone expects", "MODEL --table --seed --draws --format"),
-    "fit": (verbs.fit, "condition a model on a table", "MODEL TABLE --seed --out"),
+    "fit": (verbs.fit, "condition a model on a table", "MODEL TABLE --seed --checkpoint --out"),
     "report": (verbs.report, "write the page that answers every question", f"{_ASK} --prob --out"),
     "weights": (verbs.weights, "say what each task weighs", f"{_ASK} --prob"),
     "diagnostics": (verbs.diagnostics, "say what can't be trusted, worst first", _ASK),

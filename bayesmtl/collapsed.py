@@ -7,7 +7,7 @@ dimensions, and a gradient costs the same for any number of rows.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -17,13 +17,13 @@ import numpyro
 import numpyro.distributions as dist
 from numpyro.handlers import block, seed, substitute, trace
 
-from bayesmtl.arrow import Arrow, eliminate, inverse_root, log_integral
+from bayesmtl.arrow import Arrow, Prior, draw, inverse_root, log_integral
 from bayesmtl.coordinates import Blocks, blocks, directions, free, linear, places
 from bayesmtl.design import Design
 from bayesmtl.matching import called
 from bayesmtl.moments import Moments, moments
 from bayesmtl.parts import settings
-from bayesmtl.program import Program
+from bayesmtl.program import Program, build
 from bayesmtl.sites import STANDARD, Array
 
 SMALL = 60_000  # with fewer products in the blocks of tasks a gradient is short, whatever the rows
@@ -114,40 +114,61 @@ def collapse(design: Design, program: Program, data: Mapping[str, Any]) -> Colla
         B 34, 1-41.
     """
     apart, found = places(program, data, design)
-    summed = moments(design, apart.group, design.model.residual["kind"] == "correlated")
+    short = _with_one_level(design, apart)
+    lean = build(short)  # all levels follow their coordinates alike
+    joint = design.model.residual["kind"] == "correlated"
+    summed = moments(design, apart.group, joint)
     mean = {name: jnp.asarray(place.mean) for name, place in found.items()}
+    if apart.group:
+        mean = {name: value[:, :1] if found[name].apart else value for name, value in mean.items()}
+    ways = [directions(found, side, mean) for side in (True, False)]
 
-    def integral(data: Mapping[str, Any], sites: Mapping[str, Any]) -> tuple[Arrow, Array]:
-        """The arrow at what was drawn, and what the responses add to the density by themselves."""
+    def system(data: Mapping[str, Any], sites: Mapping[str, Any]) -> tuple[Arrow, Prior, Array]:
+        """The coefficients at what was drawn, and what the responses add to the density by themselves."""
         given = {name: site["value"] for name, site in sites.items() if free(site)}
 
         def coefficients(linear: Mapping[str, Array]) -> tuple[Array, Array]:
             with block(), trace() as seen:
-                seed(substitute(program, data={**given, **linear}), 0)(data)
-            return _coefficients(design, apart, seen)
+                seed(substitute(lean, data={**given, **mean, **linear}), 0)(data)
+            return _coefficients(short, apart, seen)
 
-        m, known = Moments(**data["moments"]), _coefficients(design, apart, sites)[0]
-        rest, own = ({n: given[n] for n, p in found.items() if p.apart == side} for side in (False, True))
-        turned = _along(lambda v: coefficients(v)[0], rest, directions(found, False))
-        near = _along(lambda v: coefficients(v)[1], own, directions(found, True))
-        precision, log_volume = _precision(design, sites, m)
-        arrow, square = _arrow(apart, m, precision, known, turned, near)
-        return arrow, -0.5 * (square + (m.count * log_volume).sum())
+        own, rest = ({name: mean[name] for name in each} for each in ways)
+        turned = _along(lambda v: coefficients(v)[1], own, ways[0])
+        known, way = (
+            _coefficients(short, apart, sites)[0],
+            _along(lambda v: coefficients(v)[0], rest, ways[1]),
+        )
+        if apart.group or joint:
+            known, way = known.reshape(1, -1), way.reshape(1, -1, way.shape[-1])
+        m = Moments(**data["moments"])
+        precision, volume = _precision(design, sites, m)
+        alone = jnp.einsum("poq,poq->", precision, m.yy) + (m.count * volume).sum()
+        return _arrow(apart, joint, m, precision, turned), Prior(known, way), -0.5 * alone
 
     def collapsed(data: Mapping[str, Any]) -> None:
         with block(hide_fn=lambda site: site["name"] in mean or _response(site)), trace() as sites:
-            substitute(program, data=mean)(data)
-        arrow, alone = integral(data, sites)
-        numpyro.factor("collapsed", log_integral(arrow) + alone)
+            substitute(lean, data=mean)(data)
+        arrow, prior, alone = system(data, sites)
+        numpyro.factor("collapsed", log_integral(arrow, prior) + alone)
 
     def complete(rest: Mapping[str, Array], data: Mapping[str, Any], key: Array) -> dict[str, Array]:
         with block(), trace() as sites:
-            seed(substitute(program, data={**rest, **mean}), key)(data)
-        drawn = eliminate(integral(data, sites)[0]).draw(key)
-        return {name: place.read(*drawn) for name, place in found.items()}
+            seed(substitute(lean, data={**rest, **mean}), key)(data)
+        arrow, prior, _ = system(data, sites)
+        inside, common = draw(arrow, prior, key)
+        own = jnp.concatenate(jnp.swapaxes(inside, 1, 2))  # [block, own]
+        return {name: place.read(own, common) for name, place in found.items()}
 
     whole = {**data, "moments": jax.tree.map(jnp.asarray, summed.data)}
     return Collapsed(collapsed, whole, complete)
+
+
+def _with_one_level(design: Design, apart: Blocks) -> Design:
+    """A design with one level of the group whose levels stand apart."""
+    if apart.group is None:
+        return design
+    one = replace(apart.group, level=apart.group.level.take([0]), index=np.zeros_like(apart.group.index))
+    return replace(design, groups=tuple(one if group is apart.group else group for group in design.groups))
 
 
 def _response(site: Mapping[str, Any]) -> bool:
@@ -155,45 +176,40 @@ def _response(site: Mapping[str, Any]) -> bool:
     return site["type"] == "sample" and site["is_observed"] and not isinstance(site["fn"], dist.Unit)
 
 
-def _arrow(
-    apart: Blocks, m: Moments, precision: Array, known: Array, turned: Array, own: Array
-) -> tuple[Arrow, Array]:
-    """The precision of the coordinates, and the weighted square of the responses.
+def _arrow(apart: Blocks, joint: bool, m: Moments, precision: Array, own: Array) -> Arrow:
+    """What the cells say of the coefficients; each task is a part where tasks meet by their prior alone.
 
     Parameters
     ----------
     precision
-        Of the residuals; [part, out, out].
-    known
-        The dense coefficients where all coordinates are at their means; [line, dense].
-    turned, own
-        How the dense ones follow the coordinates of the rest, and the local ones those of their block;
-        [line, dense, rest], [line, level, term, own], or of tasks [line, dense, own].
+        Of the residuals; [part of the table, out, out].
+    own
+        How the coefficients of a block follow its coordinates; [line, term, coordinate], or of tasks
+        [line, dense, coordinate].
     """
-    turned, own, known = (value[m.line] for value in (turned, own, known))  # of each part and out
-    dy = m.dy - jnp.einsum("pde,poe->pdo", m.dd, known)
-    left = jnp.einsum("pod,pdq->poq", known, m.dy)
-    yy = m.yy - left - left.mT + jnp.einsum("pod,pde,pqe->poq", known, m.dd, known)
-    if apart.tasks:  # each part is a task, and has one out
-        weighted = precision * m.dd
-        seen = jnp.einsum("podn,pde->pne", own, weighted)
-        inside = jnp.einsum("pne,poem->pnm", seen, own)
-        border = jnp.einsum("pne,poej->pnj", seen, turned)
-        pull = jnp.einsum("podn,pdo,poo->pn", own, dy, precision)
+    lines, dense = m.line.shape[1] if joint else len(m.line), m.dd.shape[-1]
+    if joint:
+        block = jnp.einsum("pts,tkn,pbkj,sjl->nlb", precision, own, m.zz, own, optimize=True)
+        border = jnp.einsum("pts,tkn,pbkd->sdnb", precision, own, m.zd, optimize=True)
+        pull = jnp.einsum("pts,tkn,pbks->nb", precision, own, m.zy, optimize=True)
+        rest = jnp.einsum("pts,pde->tdse", precision, m.dd)
+        rest_pull = jnp.einsum("pts,pds->td", precision, m.dy)
     else:
-        zy = m.zy - jnp.einsum("pbkd,pod->pbko", m.zd, known)
-        inside = jnp.einsum("poq,pobkn,pbkl,pqblm->bnm", precision, own, m.zz, own, optimize=True)
-        border = jnp.einsum("poq,pobkn,pbkd,pqdj->bnj", precision, own, m.zd, turned, optimize=True)
-        pull = jnp.einsum("poq,pobkn,pbkq->bn", precision, own, zy, optimize=True)
-    rest = jnp.einsum("poq,podj,pde,pqei->ji", precision, turned, m.dd, turned, optimize=True)
-    arrow = Arrow(
-        block=inside + jnp.eye(inside.shape[-1]),
-        border=border,
-        rest=rest + jnp.eye(len(rest)),
-        pull=pull,
-        rest_pull=jnp.einsum("poq,podj,pdq->j", precision, turned, dy, optimize=True),
-    )
-    return arrow, jnp.einsum("poq,poq->", precision, yy)
+        width = precision[:, 0, 0]
+        weighted = width[:, None, None] * own
+        rest, rest_pull = width[:, None, None] * m.dd, width[:, None] * m.dy[..., 0]
+        if apart.group is None:
+            own = own if apart.tasks else jnp.zeros((lines, dense, 0))
+            seen = rest @ own
+            block, pull = own.mT @ seen, jnp.einsum("tdn,td->tn", own, rest_pull)
+            return Arrow(block[..., None], seen[..., None], rest, pull[..., None], rest_pull)
+        block = jnp.einsum("tkn,tbkj,tjl->nlb", weighted, m.zz, own, optimize=True)
+        border = jnp.einsum("tkn,tbkd->tdnb", weighted, m.zd)
+        pull = jnp.einsum("tkn,tbk->nb", weighted, m.zy[..., 0])
+        rest = jnp.einsum("ts,tde->tdse", jnp.eye(lines), rest)
+    every = lines * dense
+    border = border.reshape(1, every, *pull.shape)
+    return Arrow(block[None], border, rest.reshape(1, every, every), pull[None], rest_pull.reshape(1, every))
 
 
 def _along(function: Callable[[Any], Array], at: Any, ways: Mapping[str, Array]) -> Array:
@@ -204,19 +220,19 @@ def _along(function: Callable[[Any], Array], at: Any, ways: Mapping[str, Array])
 
 
 def _coefficients(design: Design, apart: Blocks, sites: Mapping[str, Any]) -> tuple[Array, Array]:
-    """The dense and the local coefficients in standard units; [line, dense] and [line, level, term].
+    """The dense and the local coefficients in standard units; [line, dense] and, of one level, [line, term].
 
     Where tasks are blocks the local ones are the dense ones.
     """
     unit, lines = jnp.asarray(design.unit_of), len(design.line)
     level = _by_line(design, sites, "level", centred=True)
-    dense, near = [level[:, None]], jnp.zeros((lines, 1, 0))
+    dense, near = [level[:, None]], jnp.zeros((lines, 0))
     if len(design.feature):
         dense.append(sites["weight"]["value"] * design.predictors.sd / unit[:, None])
     for group in design.groups:
         u = sites[f"effect_{group.name}"]["value"] * group.sd / unit[:, None, None]
-        if group is apart.group:
-            near = u
+        if apart.group and group.name == apart.group.name:
+            near = u[:, 0]
         else:
             dense.append(u.reshape(lines, -1))
     every = jnp.concatenate(dense, axis=1)
@@ -232,7 +248,8 @@ def _precision(design: Design, sites: Mapping[str, Any], m: Moments) -> tuple[Ar
         whole = whole.at[np.ix_(some, some)].set(sites["residual_correlation"]["value"])
     whole = sigma[:, None] * whole * sigma
     both = m.mask[:, :, None] & m.mask[:, None, :]
-    inverse = inverse_root(jnp.where(both, whole[lines[:, :, None], lines[:, None, :]], eye))
+    each = jnp.where(both, whole[lines[:, :, None], lines[:, None, :]], eye)
+    inverse = inverse_root(each[..., None])[..., 0]
     volume = -2 * jnp.log(jnp.diagonal(inverse, axis1=-2, axis2=-1)).sum(-1)
     scale = 2 * jnp.log(jnp.asarray(design.unit_of))[lines] + jnp.log(2 * jnp.pi)
     volume += jnp.where(m.mask, scale, 0.0).sum(-1)

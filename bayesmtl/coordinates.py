@@ -129,9 +129,17 @@ def _apart(
     return None, np.zeros(0, int)
 
 
-def directions(found: Mapping[str, Place], apart: bool) -> dict[str, Array]:
-    """One direction for each coordinate, of the rest or in all blocks at once; [coordinate, ...]."""
+def directions(found: Mapping[str, Place], apart: bool, at: Mapping[str, Array]) -> dict[str, Array]:
+    """One direction for each coordinate, of the rest or in all blocks at once; [coordinate, ...].
+
+    They are of arrays like ``at``, which may have fewer blocks.
+    """
     some = {name: place for name, place in found.items() if place.apart == apart}
     count = 1 + max((place.coordinate.max(initial=-1) for place in some.values()), default=-1)
-    each = {name: np.arange(count).reshape(-1, *(1,) * place.mean.ndim) for name, place in some.items()}
-    return {n: jnp.asarray(np.where(p.coordinate == each[n], p.width, 0.0)) for n, p in some.items()}
+    ways = {}
+    for name, place in some.items():
+        few = tuple(map(slice, at[name].shape))
+        coordinate, width = place.coordinate[few], place.width[few]
+        each = np.arange(count).reshape(-1, *(1,) * coordinate.ndim)
+        ways[name] = jnp.asarray(np.where(coordinate == each, width, 0.0))
+    return ways

@@ -47,6 +47,28 @@ class Columns:
 
 
 @dataclass(frozen=True)
+class Kinds:
+    """What the rows of a design stand for, where each is a kind of rows of a larger table.
+
+    The design has the means of these rows.
+
+    Parameters
+    ----------
+    count
+        How many they are; [row].
+    cross
+        Cross-products about the means: of the predictors, of the terms of each group, of the columns that
+        hold responses; 0 where no cell needs them; [row, column, column].
+    response
+        Which of the columns that hold responses is a task's; [task].
+    """
+
+    count: np.ndarray
+    cross: np.ndarray
+    response: np.ndarray
+
+
+@dataclass(frozen=True)
 class Design:
     """What a program reads.
 
@@ -70,6 +92,8 @@ class Design:
         How many cells of each task are empty, and how many are left out as a predictor is missing; [task].
     gaps
         The predictors that are imputed; None where none are.
+    kinds
+        What rows stand for; None where each is a row of the table.
     """
 
     model: Model
@@ -82,6 +106,7 @@ class Design:
     empty: np.ndarray
     unserved: np.ndarray
     gaps: Gaps | None = None
+    kinds: Kinds | None = None
 
     @property
     def line(self) -> Axis:
@@ -181,7 +206,11 @@ class Design:
     @property
     def cells(self) -> dict[str, int]:
         """How many cells each task has."""
-        counts = {name: int((f.of == i).sum()) for f in self.families for i, name in enumerate(f.task.labels)}
+        rows = np.ones(len(self.units)) if self.kinds is None else self.kinds.count
+        totals = [np.bincount(f.of, rows[f.row], len(f.task)) for f in self.families]
+        counts = {
+            name: int(n) for f, own in zip(self.families, totals) for name, n in zip(f.task.labels, own)
+        }
         return {name: counts[name] for name in self.task.labels}
 
     def unit(self, task: str) -> tuple[float, float]:

@@ -16,6 +16,7 @@ from jax.scipy.linalg import solve_triangular
 from numpyro.distributions.transforms import AffineTransform, ExpTransform
 from numpyro.handlers import scope
 
+from bayesmtl import small
 from bayesmtl.axes import Axis, axis
 from bayesmtl.groups import Grouping, coefficients
 from bayesmtl.information import Mapped, Pilot, known_of
@@ -172,8 +173,8 @@ def _levels(
     else:
         precision, pull = known
         turned = jnp.swapaxes(wide, -1, -2)
-        root = jnp.linalg.cholesky(turned @ precision @ wide + jnp.eye(size))
-        shift = solve_triangular(root, turned @ pull[..., None], lower=True)[..., 0]
+        root = small.cholesky(turned @ precision @ wide + jnp.eye(size))
+        shift = small.solve(root, (turned @ pull[..., None])[..., 0])
         prior = Mapped(root, shift)
         v = prior.back(latent(name, prior, *axes, linear=True))
     return (wide @ v[..., None])[..., 0]

@@ -85,4 +85,5 @@ def cells_of(
         noise_feature=frame.spread,
         y=given["y"] if observed else None,
         key=key,
+        count=max(len(family.y), 1),
     )

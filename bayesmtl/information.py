@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
-from jax.scipy.linalg import solve_triangular
 
+from bayesmtl import small
 from bayesmtl.groups import Grouping, coefficients
 from bayesmtl.sites import Array
 
@@ -26,7 +26,7 @@ class Mapped(dist.Distribution):
 
     def back(self, z: Array) -> Array:
         """The ``v`` that belongs to a ``z``."""
-        return solve_triangular(self.root, (self.shift + z)[..., None], lower=True, trans=1)[..., 0]
+        return small.solve(self.root, self.shift + z, turned=True)
 
     def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
         """Draws."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from bayesmtl.design import Design
+from bayesmtl.design import Design, Kinds
 from bayesmtl.groups import Grouping
 
 Array = np.ndarray
@@ -75,9 +75,11 @@ def moments(design: Design, local: Grouping | None, joint: bool) -> Moments:
     """
     dense, (z, level, levels) = columns(design, local), _local(design, local)
     y, power = _grid(design)
+    rows = np.ones(len(y)) if design.kinds is None else design.kinds.count
     found: list[dict[str, Any]] = []
     for line, own in _parts(~np.isnan(y), joint):
-        weight = power[own, line[0]] if not joint else np.ones(len(own))
+        tempered = np.ones(len(own)) if joint else power[own, line[0]]
+        weight = rows[own] * tempered
         out = np.nan_to_num(y[own][:, line])
         d, each = dense[own], weight[:, None]
         product = csr_matrix((weight, (level[own], np.arange(len(own)))), (levels, len(own)))
@@ -85,20 +87,71 @@ def moments(design: Design, local: Grouping | None, joint: bool) -> Moments:
         zz, zd, zy = (
             (product @ c.reshape(len(own), -1)).reshape(levels, z.shape[1], c.shape[2]) for c in crossed
         )
-        found.append(
-            {
-                "line": line,
-                "mask": ~np.isnan(y[own[:1]][:, line]).all(0) if len(own) else np.zeros(len(line), bool),
-                "count": weight.sum(),
-                "dd": d.T @ (each * d),
-                "dy": d.T @ (each * out),
-                "yy": out.T @ (each * out),
-                "zz": zz,
-                "zd": zd,
-                "zy": zy,
-            }
-        )
+        part = {"dd": d.T @ (each * d), "dy": d.T @ (each * out), "yy": out.T @ (each * out)}
+        part |= {"zz": zz, "zd": zd, "zy": zy}
+        mask = ~np.isnan(y[own[:1]][:, line]).all(0) if len(own) else np.zeros(len(line), bool)
+        if design.kinds is not None:
+            scale = np.where(mask, 1 / design.unit_of[line], 0.0)
+            inside = _within(design, local, design.kinds, own, line, scale, tempered)
+            part = {name: part[name] + inside[name] for name in part}
+        found.append({"line": line, "mask": mask, "count": weight.sum(), **part})
     return Moments(**{name: np.stack([part[name] for part in found]) for name in found[0]})
+
+
+def _within(
+    design: Design, local: Grouping | None, kinds: Kinds, own: Array, line: Array, scale: Array, weight: Array
+) -> dict[str, Array]:
+    """What the rows of each kind add by how they differ from its mean.
+
+    Parameters
+    ----------
+    own, line
+        The kinds and the linear predictors of a part.
+    scale
+        What a response is multiplied by, 0 where it has no cell; [out].
+    weight
+        Of each kind's cross-products; [kind].
+    """
+    sd, near, place, width = _places(design, local, own)
+    level, levels = _local(design, local)[1:]
+    slot = np.concatenate([np.arange(len(sd)), len(sd) + kinds.response[line]])
+    unit = np.concatenate([1 / sd, scale])
+    cross = kinds.cross[own][:, slot][:, :, slot] * weight[:, None, None] * (unit[:, None] * unit)
+    out, term = np.arange(len(line)), np.arange(near.sum())
+    at = {"d": np.flatnonzero(~near), "y": len(sd) + out, "z": np.flatnonzero(near)}
+    size = {"d": width, "y": len(line), "z": len(term)}
+    index = {"d": place[:, ~near], "y": out[None], "z": term[None]}
+    found = {}
+    for one, other in ("dd", "dy", "yy", "zz", "zd", "zy"):
+        lead, many = (level[own], levels) if one == "z" else (np.zeros(len(own), int), 1)
+        flat = lead[:, None, None] * size[one] + index[one][:, :, None]
+        flat = flat * size[other] + index[other][:, None, :]
+        values = cross[:, at[one]][:, :, at[other]]
+        total = np.bincount(flat.ravel(), values.ravel(), many * size[one] * size[other])
+        shape = (size[one], size[other])
+        found[one + other] = total.reshape((many, *shape) if one == "z" else shape)
+    return found
+
+
+def _places(design: Design, local: Grouping | None, own: Array) -> tuple[Array, Array, Array, int]:
+    """Where predictors and terms, the slots of a kind's cross-products, stand among the dense columns.
+
+    Returns
+    -------
+    tuple
+        Their sd and whether they are local, [slot] twice, the dense column that each adds to, [kind, slot],
+        and how many of these there are.
+    """
+    features = len(design.feature)
+    sd, near = [design.predictors.sd], [np.zeros(features, bool)]
+    place, width = [np.broadcast_to(1 + np.arange(features), (len(own), features))], 1 + features
+    for group in design.groups:
+        terms = len(group.term)
+        sd.append(group.sd)
+        near.append(np.full(terms, group is local))
+        place.append(width + group.index[own][:, None] * terms + np.arange(terms))
+        width += 0 if group is local else len(group.level) * terms
+    return np.concatenate(sd), np.concatenate(near), np.hstack(place), width
 
 
 def columns(design: Design, local: Grouping | None) -> Array:

@@ -31,6 +31,8 @@ class Cells:
         categories [task, line].
     lean
         What the weights add in the mean of each task's own rows; as ``shift``, or None where it is 0.
+    count
+        How many cells the table has, of which a sampler may see fewer that count for more.
     grades
         The values of a graded response, lowest first, or of categories; empty for any other; [task, grade].
     lines
@@ -58,6 +60,7 @@ class Cells:
     lines: Axis | None = None
     level: Array | None = None
     lean: Array | None = None
+    count: int = 1
 
     @property
     def line(self) -> Axis:
@@ -133,6 +136,8 @@ def locate(cells: Cells, offset: Real) -> Array:
     A program draws the levels before the group effects, which make up for them, and gives them in ``cells``.
     """
     level = place(cells, offset) if cells.level is None else cells.level
+    if len(cells.task) == 1:  # the gradient of an index goes through the cells one by one
+        return jnp.broadcast_to(level, (len(cells.of), *level.shape[1:]))
     return level[cells.of]
 
 
@@ -160,7 +165,7 @@ def scale(name: str, cells: Cells, prior: Scale, known: Array | float | None = N
 def _typical(name: str, cells: Cells, prior: Positive, known: bool) -> Array:
     if prior == "pooled":
         # about as well as so many cells know it: until the sampler has learned that, its steps are no longer
-        sure = (2.0 * max(len(cells.of), 1)) ** -0.5
+        sure = (2.0 * cells.count) ** -0.5
         centre = sample(f"{name}_centre", "normal(0, 1)", support="Real", unit=sure)
         spread = sample(f"{name}_spread", "half_normal(1)", support="Positive")
         z = latent(f"z_{name}{STANDARD}", dist.Normal(0.0, 1.0), cells.task)

@@ -156,9 +156,10 @@ def _predictor(
     units: Array,
 ) -> Array:
     """One linear predictor of each cell of a family, without its offset; [cell]."""
-    of, row = data["cells"][name]["of"], data["cells"][name]["row"]
-    line = jnp.array(frame.line[:, at])[of]
-    eta = (data["x"][row] * weight[line]).sum(-1)
+    of, row, own = data["cells"][name]["of"], data["cells"][name]["row"], frame.line[:, at]
+    line, x = jnp.array(own)[of], data["x"][row]
+    # of one task a product of a matrix, whose gradient does not go through the cells one by one
+    eta = x @ weight[own[0]] if len(own) == 1 else (x * weight[line]).sum(-1)
     for group, u in effect.items():
         given = data["groups"][group]
         eta += contribution(u, given["level"], given["z"], line, row)

@@ -64,7 +64,8 @@ def words(progress: "chains.Progress") -> str:
     Examples
     --------
     >>> from types import SimpleNamespace as Run
-    >>> run = Run(engine="nuts", chains=2, warmup=10, draws=50, done=[10, 30], divergences=1, stopped=False)
+    >>> size = {"chains": 2, "warmup": 10, "draws": 50, "done": [10, 30]}
+    >>> run = Run(engine="nuts", **size, divergences=1, stopped=False, approximate=False)
     >>> words(run)
     'nuts, sampling, 20 of 100 draws, 1 divergence'
     """
@@ -78,4 +79,5 @@ def words(progress: "chains.Progress") -> str:
         stage = "warm-up" if min(progress.done) < progress.warmup else "sampling"
     draws = f"{drawn:,} draws" if drawn == total else f"{drawn:,} of {total:,} draws"
     noun = "divergence" if progress.divergences == 1 else "divergences"
-    return f"{progress.engine}, {stage}, {draws}, {progress.divergences} {noun}"
+    wrong = "" if progress.approximate else f", {progress.divergences} {noun}"
+    return f"{progress.engine}, {stage}, {draws}{wrong}"

@@ -14,6 +14,7 @@ from numpyro.primitives import _PYRO_STACK, apply_stack
 
 from bayesmtl import priors
 from bayesmtl.axes import Axis, axis
+from bayesmtl.correlations import Slopes
 from bayesmtl.errors import Finding, ModelError
 from bayesmtl.matching import Governed, called, governed
 from bayesmtl.priors import Correlation, Prior, Real
@@ -230,8 +231,8 @@ def correlation_root(name: str, prior: Correlation, one: Axis, *members: Axis) -
     concentration = np.full(shape, _concentration(priors.read(prior, name, "Correlation")))
     for each in set_by_user(name, members, "Correlation"):
         concentration = np.where(each.where, _concentration(each.prior), concentration)
-    roots = dist.LKJCholesky(len(one), jnp.asarray(concentration))
-    return latent(name + STANDARD, roots, *members, one, one.other(), of=name)
+    prior, pair = Slopes(len(one), concentration), axis(f"{name}_pair", len(one) * (len(one) - 1) // 2)
+    return prior.root(latent(name + STANDARD, prior, *members, pair, of=name))
 
 
 def _concentration(prior: Prior | float) -> float:

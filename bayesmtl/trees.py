@@ -31,10 +31,12 @@ def grow(design: Design, program: Program, run: Run, start: int) -> xr.DataTree:
         Groups ``posterior``, ``sample_stats``, ``log_prior``, ``prior``, ``observed_data`` and
         ``constant_data``; and, unless they would be too large, ``log_likelihood``, ``posterior_predictive``
         and ``prior_predictive``, with a variable for each task. A parameter that a task does not have is
-        ``nan``. The log likelihood of a tempered cell is raised to its power.
+        ``nan``. The log likelihood of a tempered cell is raised to its power. A fit of a summary says
+        nothing of cells.
     """
-    data, (chains, draws) = run.data, run.stats["diverging"].shape
-    pointwise = chains * draws * sum(len(f.y) for f in design.families) <= LARGEST
+    data, (chains, draws) = run.data, run.stats["potential_energy"].shape
+    few = chains * draws * sum(len(f.y) for f in design.families) <= LARGEST
+    pointwise = few and design.kinds is None
     tell = teller(design, program, data, pointwise)
     keys = jax.random.split(jax.random.key(start + 1), chains + 1)
     told = [tell({n: v[c] for n, v in run.sites.items()}, draws, keys[c]) for c in range(chains)]
@@ -57,7 +59,7 @@ def forecast(
     design: Design, program: Program, data: Mapping[str, Any], draws: int, key: Any, tell: Any = None
 ) -> dict[str, xr.Dataset]:
     """The groups ``prior`` and ``prior_predictive``: what is expected before any response is seen."""
-    tell = tell or teller(design, program, data, True)
+    tell = tell or teller(design, program, data, design.kinds is None)
     first, second = jax.random.split(key)
     sites = jax.jit(jax.vmap(lambda one: _latent(program, data, one)))(jax.random.split(first, draws))
     recorded, _, cells = jax.tree.map(lambda v: v[None], tell(sites, draws, second, observed=False))
@@ -80,7 +82,8 @@ def _tree(
         for name, group in groups.items()
         if group.data_vars
     }
-    kept["observed_data"] = xr.Dataset(cellwise(design, {f.name: f.responses for f in design.families}))
+    if design.kinds is None:
+        kept["observed_data"] = xr.Dataset(cellwise(design, {f.name: f.responses for f in design.families}))
     kept["constant_data"] = constants(design, anatomy(program, data).losses)
     return xr.DataTree.from_dict(kept)
 
@@ -129,6 +132,8 @@ def stamp(tree: xr.DataTree, design: Design, run: Run, seed: int, findings: list
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": json.dumps({p: version(p) for p in ("bayesmtl", "numpyro", "jax", "arviz", "numpy")}),
     }
+    if run.approximation is not None:
+        tree.attrs |= {"approximate": 1, **vars(run.approximation)}
     if design.gaps is not None:
         tree.attrs["imputation"] = str(design.gaps.imputation)
     return tree
@@ -143,7 +148,9 @@ def _per_task(design: Design, cells: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _stats(stats: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """A sampler's statistics under ArviZ's names."""
+    """A sampler's statistics under ArviZ's names; of an approximation only the density."""
+    if "diverging" not in stats:
+        return {"lp": -stats["potential_energy"]}
     return {
         "diverging": stats["diverging"],
         "energy": stats["energy"],

@@ -6,7 +6,8 @@ Every verb imports what it needs: help, pictures and manuals wait for neither JA
 import argparse
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,11 +76,11 @@ def draw(args: argparse.Namespace) -> int:
 
 def fit(args: argparse.Namespace) -> int:
     """Write a posterior."""
-    out = room(args.out or Path(f"{stem(args.file)}.zarr.zip"))
-    post = _fitted(args)
-    from bayesmtl.store import save
+    out = _room(args, ".zarr.zip")
+    with _fitted(args) as post:
+        from bayesmtl.store import save
 
-    save(post, out)
+        save(post, out)
     print(f"posterior: {args.out or out.name}", file=sys.stderr)
     return 0
 
@@ -88,17 +89,17 @@ def report(args: argparse.Namespace) -> int:
     """Write the page, print the weights, and say the verdicts."""
     from bayesmtl import printed
 
-    out = room(args.out or Path(f"{stem(args.file)}.html"))
-    post = _posterior(args)
-    from bayesmtl.page import answers, report, verdicts
-    from bayesmtl.progress import busy
-    from bayesmtl.reports.weights import weights
+    out = _room(args, ".html")
+    with _posterior(args) as post:
+        from bayesmtl.page import answers, report, verdicts
+        from bayesmtl.progress import busy
+        from bayesmtl.reports.weights import weights
 
-    with busy("asking the posterior, drawing the page"):
-        known = answers(post)
-        write(out, report(post, known).encode())
-    print(printed.rows(weights(post, prob=args.prob), args.format), end="")
-    print(*verdicts(post, known), f"page: {args.out or out.name}", sep="\n", file=sys.stderr)
+        with busy("asking the posterior, drawing the page"):
+            known = answers(post)
+            write(out, report(post, known).encode())
+        print(printed.rows(weights(post, prob=args.prob), args.format), end="")
+        print(*verdicts(post, known), f"page: {args.out or out.name}", sep="\n", file=sys.stderr)
     return 0
 
 
@@ -106,10 +107,10 @@ def weights(args: argparse.Namespace) -> int:
     """Print the rows of ``weights``."""
     from bayesmtl import printed
 
-    post = _posterior(args)
-    from bayesmtl.reports.weights import weights
+    with _posterior(args) as post:
+        from bayesmtl.reports.weights import weights
 
-    print(printed.rows(weights(post, prob=args.prob), args.format), end="")
+        print(printed.rows(weights(post, prob=args.prob), args.format), end="")
     return 0
 
 
@@ -117,16 +118,16 @@ def diagnostics(args: argparse.Namespace) -> int:
     """Print the rows of ``diagnostics``, or say that there are none."""
     from bayesmtl import printed
 
-    post = _posterior(args)
-    from bayesmtl.progress import busy
-    from bayesmtl.reports.diagnostics import diagnostics
+    with _posterior(args) as post:
+        from bayesmtl.progress import busy
+        from bayesmtl.reports.diagnostics import diagnostics
 
-    with busy("asking the posterior"):
-        frame = diagnostics(post)
-    if frame.empty:
-        print("nothing to report", file=sys.stderr)
-    if len(frame) or args.format != "table":
-        print(printed.rows(frame, args.format), end="")
+        with busy("asking the posterior"):
+            frame = diagnostics(post)
+        if frame.empty:
+            print("nothing to report", file=sys.stderr)
+        if len(frame) or args.format != "table":
+            print(printed.rows(frame, args.format), end="")
     return 0
 
 
@@ -183,29 +184,48 @@ def parts(args: argparse.Namespace) -> int:
     return 0
 
 
-def _posterior(args: argparse.Namespace) -> "xr.DataTree":
+@contextmanager
+def _posterior(args: argparse.Namespace) -> "Iterator[xr.DataTree]":
     """The posterior that a file holds, or that of a model file."""
     if args.file.suffix == ".toml":
-        return _fitted(args)
+        with _fitted(args) as post:
+            yield post
+        return
     if args.table:
         args.misuse("a posterior carries its table; give a model file, or no table")
+    if args.checkpoint:
+        args.misuse("a posterior is drawn already; give a model file, or no checkpoint")
     from bayesmtl.store import read
 
-    return read(args.file)
+    yield read(args.file)
 
 
-def _fitted(args: argparse.Namespace) -> "xr.DataTree":
+@contextmanager
+def _fitted(args: argparse.Namespace) -> "Iterator[xr.DataTree]":
+    """The posterior of a model file; its checkpoint goes when what it is for is done."""
+    from bayesmtl.checkpoints import opened
     from bayesmtl.progress import shown
     from bayesmtl.spec import load
 
     model = load(args.file)
     table = given(args.table) if args.table else None
-    with shown(model.name) as watch:
-        from bayesmtl.posterior import fit
+    with opened(args.checkpoint) as checkpoint:
+        with shown(model.name) as watch:
+            from bayesmtl.posterior import fit
 
-        post = fit(model, table, seed=args.seed, watch=watch)
-    say(args.file, [Finding(**found) for found in json.loads(post.attrs.get("findings", "[]"))])
-    return post
+            post = fit(model, table, seed=args.seed, watch=watch, checkpoint=checkpoint)
+        say(args.file, [Finding(**found) for found in json.loads(post.attrs.get("findings", "[]"))])
+        yield post
+    if args.checkpoint and args.checkpoint.exists():
+        print(f"checkpoint: {args.checkpoint}; the same command goes on from it", file=sys.stderr)
+
+
+def _room(args: argparse.Namespace, ending: str) -> Path:
+    """The place of an output, by default here and called after the file."""
+    out = room(args.out or Path(f"{stem(args.file)}{ending}"))
+    if args.checkpoint and args.checkpoint.resolve() == out:
+        args.misuse("--out and --checkpoint are the same file")
+    return out
 
 
 def say(path: Path, findings: Iterable[Finding]) -> None:

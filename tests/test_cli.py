@@ -34,7 +34,7 @@ def fitted(fake, monkeypatch):
     """Every fit gives the fake posterior; the calls are kept."""
     calls = []
 
-    def fit(model, table=None, *, seed, watch=None):
+    def fit(model, table=None, *, seed, watch=None, checkpoint=None):
         calls.append((model, table, seed))
         watch(Progress("nuts", chains=2, warmup=10, draws=20, done=[30, 30], divergences=1))
         return fake

@@ -16,19 +16,31 @@ PACKAGE = Path(bayesmtl.__file__).parent
 LAYERS = [
     ["errors"],
     ["axes", "priors", "matching", "dag"],
-    ["options", "parts", "tables", "group_terms", "terms", "formulas"],
+    ["options", "parts", "tables", "summary", "chunks", "group_terms", "terms", "formulas"],
     ["keys", "spec"],
     ["kin", "levels", "groups", "grouped", "layout", "pairs"],
     ["responses", "served", "separation", "gaps", "predictor_model"],
-    ["configurations", "design", "encoded"],
+    ["configurations", "design", "encoded", "kinds"],
     ["wording", "group_wording", "description", "picture", "printed"],
-    ["conflicts", "checks"],
-    ["runtime", "sites"],
-    ["outcomes", "tails", "joint", "sharing", "information", "effects", "own", "imputation", "summing"],
+    ["conflicts", "checks", "recipe", "summarised"],
+    ["runtime", "correlations", "sites"],
+    [
+        "outcomes",
+        "tails",
+        "joint",
+        "sharing",
+        "small",
+        "information",
+        "effects",
+        "own",
+        "imputation",
+        "summing",
+    ],
     ["cells", "identified", "predictors", "uses", "columns"],
     ["relations", "shrinkage", "likelihoods", "residuals"],
     ["frames", "program", "replay", "pilot", "moments", "arrow", "coordinates", "collapsed"],
-    ["chains"],
+    ["aggregated", "condensed", "space", "modes"],
+    ["weighted", "pieces", "checkpoints", "fingerprint", "sampling", "chains", "proposals", "adaptive"],
     ["progress"],
     ["engines"],
     ["labelled", "trees", "store", "prior_predictive"],
@@ -88,7 +100,7 @@ def test_public_names_are_sorted_and_real():
     assert bayesmtl.__all__ == sorted(bayesmtl.__all__)
     assert bayesmtl.__all__ == [
         *("Dag", "Model", "ModelError", "check", "diagnostics", "draw", "fit", "load", "predict"),
-        *("predictions", "prior", "read", "report", "save", "weights"),
+        *("predictions", "prior", "read", "report", "save", "summarise", "weights"),
     ]
     for name in bayesmtl.__all__:
         thing = getattr(bayesmtl, name)

@@ -7,7 +7,9 @@ import jax
 import jax.numpy as jnp
 from numpyro.infer import NUTS
 
+from bayesmtl.aggregated import aggregate
 from bayesmtl.chains import Problem, Run, run
+from bayesmtl.condensed import condense
 from bayesmtl.parts import Chance, Count
 from bayesmtl.pilot import pilot
 
@@ -24,6 +26,7 @@ def nuts(
 
     ``warmup`` iterations per chain adapt the step size and the mass matrix and are thrown away. A pilot fit
     says where the data put each weight and each effect, and the sampler sees how far they are from there.
+    Equal cells are computed once, and normal tasks of many rows by their cross-products.
 
     References
     ----------
@@ -36,7 +39,10 @@ def nuts(
     found = jax.tree.map(jnp.asarray, pilot(problem.data, problem.design))
     data = {**problem.data, "pilot": found}
     seconds = {"pilot": time.perf_counter() - start}
-    kernel = NUTS(problem.program, target_accept_prob=target_accept)
-    size = {"chains": chains, "warmup": warmup, "draws": draws}
-    done = run(kernel, data, problem.seed, problem.watch, engine="nuts", **size)
-    return replace(done, seconds=seconds | done.seconds)
+    start = time.perf_counter()
+    program, fewer = condense(problem.design, problem.program, data)
+    fewer = aggregate(problem.design, fewer)
+    seconds["cells"] = time.perf_counter() - start
+    kernel = NUTS(program, target_accept_prob=target_accept)
+    done = run(kernel, fewer, problem, engine="nuts", chains=chains, warmup=warmup, draws=draws)
+    return replace(done, data=data, seconds=seconds | done.seconds)

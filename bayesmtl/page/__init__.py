@@ -13,6 +13,7 @@ from bayesmtl.page import figures, gallery, graph, groups, prior, sources, table
 from bayesmtl.page.figures import PROB
 from bayesmtl.page.numbers import joined
 from bayesmtl.page.verdict import Answers, answers, verdicts
+from bayesmtl.reports.diagnostics import approximate
 from bayesmtl.reports.weights import tempered
 from bayesmtl.spec import Model
 
@@ -87,6 +88,7 @@ def _words(post: xr.DataTree) -> dict[str, Any]:
     found = json.loads(post.attrs.get("findings", "[]"))
     seconds = json.loads(post.attrs.get("seconds", "{}"))
     sizes = post.posterior.sizes
+    chains = "" if approximate(post) else f"{sizes['chain']} chains of "
     return {
         "name": model.name,
         "doc": model.doc,
@@ -102,7 +104,7 @@ def _words(post: xr.DataTree) -> dict[str, Any]:
         "origin": {
             "created": post.attrs.get("created_at", ""),
             "seed": post.attrs.get("seed", ""),
-            "draws": f"{sizes['chain']} chains of {sizes['draw']:,} draws, by {post.attrs['engine']}",
+            "draws": f"{chains}{sizes['draw']:,} draws, by {post.attrs['engine']}",
             "time": ", ".join(f"{name} {value:.0f} s" for name, value in seconds.items()),
             "versions": json.loads(post.attrs.get("versions", "{}")),
         },

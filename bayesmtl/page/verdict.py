@@ -11,7 +11,7 @@ from bayesmtl.page.figures import PROB
 from bayesmtl.page.numbers import APOSTROPHE, count, estimate, joined, percent, plain
 from bayesmtl.page.plots import quantiles
 from bayesmtl.parts import manual
-from bayesmtl.reports.diagnostics import convergence, diagnostics
+from bayesmtl.reports.diagnostics import approximate, convergence, diagnostics
 from bayesmtl.reports.weights import shares, tempered, weights
 from bayesmtl.spec import Model
 
@@ -40,7 +40,7 @@ def verdicts(post: xr.DataTree, known: Answers | None = None) -> list[str]:
     >>> print(*verdicts(post), sep="\n")  # doctest: +SKIP
     """
     known = known or answers(post)
-    said = [_asked(post, known.weights), _trust(known.diagnostics, known.convergence)]
+    said = [_asked(post, known.weights), _approximate(post), _trust(known.diagnostics, known.convergence)]
     said += [_tempered(post), _checked(post), _weighs(post, known.weights), _found(post), _shared(post)]
     return [sentence.replace("'", APOSTROPHE) for sentence in said if sentence]
 
@@ -62,6 +62,16 @@ def _asked(post: xr.DataTree, weighed: pd.DataFrame) -> str:
     except ValueError:  # the author's own part isn't at hand
         pass
     return f"{text}." + (f" {count(empty, 'empty cell')} took no part." if empty else "")
+
+
+def _approximate(post: xr.DataTree) -> str:
+    if not approximate(post):
+        return ""
+    k, effective = post.attrs["pareto_k"], post.attrs["effective"]
+    return (
+        "These answers are approximate: no Markov chain was run. The Pareto k of the approximation is "
+        f"{k:.2f} (up to 0.7 it can be trusted), and its draws are worth {effective:,.0f} independent ones."
+    )
 
 
 def _trust(failures: pd.DataFrame, mixed: pd.DataFrame) -> str:

@@ -19,6 +19,8 @@ DERIVED = ("information", "loss_weight", "noise", "level", "cut_level")
 MIX = "Draw more (engine draws, warmup); if it stays, look at that parameter's prior and data."
 OFF = "Look at the task's predictive check; change its likelihood or its formula."
 REACH = "Raise the engine's target_accept towards 0.99, or set tighter priors on the scales."
+SAMPLE = 'Use engine = "nuts", or leave the engine out.'
+FEW = 4  # chains, for as many of which the effective draws of an approximation should do
 
 
 def diagnostics(
@@ -32,19 +34,21 @@ def diagnostics(
 ) -> pd.DataFrame:
     """One row per failure, each with what to do; empty when all is well.
 
-    What spoils everything comes first: the sampler, then parameters, then single tasks; the worst first in
-    each.
+    What spoils everything comes first: the sampler or the approximation, then parameters, then single tasks;
+    the worst first in each. Chains that agree say something of Markov chains only: an approximation is judged
+    by the Pareto k and the effective draws of its importance weights.
 
     Parameters
     ----------
     rhat
         The largest potential scale reduction.
     ess
-        The least effective sample size per chain, in the bulk and in the tails.
+        The least effective sample size per chain, in the bulk and in the tails; of an approximation, that of
+        its weighted draws, as of four chains.
     energy
         The least Bayesian fraction of missing information of a chain.
     pareto_k
-        The largest shape of the importance ratios of a cell that is left out.
+        The largest shape of the importance ratios of an approximation, and of a cell that is left out.
     calibration
         The least p-value for a task's leave-one-out predictions to be uniform in their ranks: a false
         alarm in that share of tasks.
@@ -64,7 +68,7 @@ def diagnostics(
         Machine Learning Research 25(72), 1-58.
     """
     rows = [
-        *_sampler(post, energy),
+        *(_approximation(post, pareto_k, FEW * ess) if approximate(post) else _sampler(post, energy)),
         *_mixing(convergence(post), rhat, ess * post.posterior.sizes["chain"]),
         *_cells(post, pareto_k, calibration),
     ]
@@ -86,14 +90,29 @@ def _sampler(post: xr.DataTree, energy: float) -> Iterator[tuple[Any, ...]]:
         yield "fit", "energy explored slowly", least, energy, REACH
 
 
+def approximate(post: xr.DataTree) -> bool:
+    """Whether no Markov chain made the draws."""
+    return bool(post.attrs.get("approximate", 0))
+
+
+def _approximation(post: xr.DataTree, pareto_k: float, ess: float) -> Iterator[tuple[Any, ...]]:
+    k, effective = float(post.attrs["pareto_k"]), float(post.attrs["effective"])
+    if k > pareto_k:
+        yield "fit", "the approximation can't be trusted: Pareto k", k, pareto_k, SAMPLE
+    if effective < ess:
+        yield "fit", "few effective draws of the approximation", effective, ess, SAMPLE
+
+
 def convergence(post: xr.DataTree) -> pd.DataFrame:
-    """How well each parameter's chains agree, fewest effective draws first.
+    """How well each parameter's chains agree, fewest effective draws first; empty for an approximation.
 
     Returns
     -------
     DataFrame
         Index ``parameter``; columns ``rhat``, ``ess_bulk`` and ``ess_tail``.
     """
+    if approximate(post):  # its draws are in no order, and resampled ones would count twice
+        return pd.DataFrame(columns=["rhat", "ess_bulk", "ess_tail"], dtype=float)
     draws = labelled.parameters(post)
     own = [str(name).partition("[")[0] not in DERIVED for name in draws.parameter.values]
     draws = draws.isel(parameter=own)

@@ -1,0 +1,58 @@
+"""The latent sites of a program as one vector without constraints."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+from numpyro.distributions import biject_to
+from numpyro.handlers import block, seed, trace
+from numpyro.infer.util import potential_energy
+
+from bayesmtl.coordinates import free
+from bayesmtl.sites import Array
+
+
+@dataclass(frozen=True)
+class Space:
+    """The unconstrained space of a program.
+
+    Parameters
+    ----------
+    size
+        Its dimensions.
+    density
+        The log density of a point [dimension], given the program's data.
+    read
+        The values of the latent sites at a point.
+    """
+
+    size: int
+    density: Callable[[Array, Mapping[str, Any]], Array]
+    read: Callable[[Array], dict[str, Array]]
+
+
+def space(program: Callable[..., Any], data: Mapping[str, Any]) -> Space:
+    """The unconstrained space of a program whose supports are always the same."""
+    supports: dict[str, Any] = {}
+
+    def look() -> dict[str, Array]:
+        with block(), trace() as sites:
+            seed(program, 0)(data)
+        supports.update({name: site["fn"].support for name, site in sites.items() if free(site)})
+        return {name: biject_to(one).inv(sites[name]["value"]) for name, one in supports.items()}
+
+    like = jax.tree.map(lambda one: jnp.zeros(one.shape, one.dtype), jax.eval_shape(look))
+    flat, shaped = ravel_pytree(like)
+
+    @jax.jit  # traced once, whatever asks for it
+    def density(point: Array, data: Mapping[str, Any]) -> Array:
+        with block():  # as it may be asked for by another program
+            return -potential_energy(program, (data,), {}, shaped(point))
+
+    def read(point: Array) -> dict[str, Array]:
+        return {name: biject_to(supports[name])(value) for name, value in shaped(point).items()}
+
+    return Space(len(flat), density, read)
