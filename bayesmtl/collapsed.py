@@ -69,6 +69,10 @@ def refusal(design: Design, program: Program, data: Mapping[str, Any]) -> str:
     said: list[str] = []
 
     def look() -> None:
+        with trace() as sites:
+            seed(program, 0)(data)
+        if all(site["infer"].get("linear") for site in sites.values() if free(site)):
+            said.append("no scale, correlation or noise is left to draw")
         found = linear(program, data)
         strange = [site["infer"]["of"] for site in found.values() if not isinstance(site["fn"], dist.Normal)]
         said.extend(f"the prior of {called(name or 'weight')} is not normal" for name in strange)

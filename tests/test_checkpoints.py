@@ -419,6 +419,7 @@ def test_the_command_line_says_what_a_checkpoint_is_not(ward_file, tmp_path, cap
 
 CHILD = """
 import os, sys
+os.sched_setaffinity(0, map(int, sys.argv[5].split()))  # before JAX counts them
 import jax, numpy as np, pandas as pd
 import bayesmtl as bm
 from bayesmtl import checkpoints
@@ -429,7 +430,7 @@ from bayesmtl.program import build
 from bayesmtl.runtime import ready
 
 checkpoints.EVERY = 0.2
-engine, draws, path, out = sys.argv[1:]
+engine, draws, path, out = sys.argv[1:5]
 table = pd.DataFrame(np.random.default_rng(3).normal(size=(41, 3)), columns=["x", "a", "b"])
 design = encode(bm.Model(tasks={"a": "gaussian", "b": "gaussian"}, formula="x"), table)
 page = os.sysconf("SC_PAGE_SIZE")
@@ -450,13 +451,9 @@ with ready(), checkpoints.opened(path or None) as held:
 @contextlib.contextmanager
 def child(engine, draws, path="", out="", cores=None):
     """A fit in a process of its own, on these cores, that says its iterations and its memory; and its end."""
-
-    def bound():
-        if cores:
-            os.sched_setaffinity(0, cores)
-
-    run = [sys.executable, "-c", CHILD, engine, str(draws), str(path), str(out)]
-    with subprocess.Popen(run, stdout=subprocess.PIPE, text=True, preexec_fn=bound) as process:
+    cores = " ".join(map(str, cores or os.sched_getaffinity(0)))
+    run = [sys.executable, "-c", CHILD, engine, str(draws), str(path), str(out), cores]
+    with subprocess.Popen(run, stdout=subprocess.PIPE, text=True) as process:
         yield process
 
 

@@ -310,6 +310,11 @@ REFUSED = {
     "the noise of u is not one number": {"tasks": {"u": {"kind": "gaussian", "sigma": "marginal"}}},
     "the standard errors of u are known": {"tasks": {"u": {"kind": "gaussian", "se": 0.5}}},
     "the effects of g are Student-t": {"formula": "a + (1 | gr(g, dist = 'student'))"},
+    "no scale, correlation or noise is left to draw": {
+        "tasks": {"u": {"kind": "gaussian", "sigma": 2.0}},
+        "relation": {"kind": "independent"},
+        "shrinkage": {"kind": "flat"},
+    },
     "each row has latent factors": {"residual": {"kind": "factor"}},
     "the prior of weight is not normal": {"shrinkage": {"kind": "spike_slab"}},
     "the prior of offset is not normal": {"priors": {"offset": "student_t(3, centre, 2 * unit)"}},

@@ -1,6 +1,7 @@
 """All coefficients of normal tasks integrated out."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +21,7 @@ from bayesmtl.sites import STANDARD
 from bayesmtl.space import space
 
 MANY = 37  # from so many dimensions on, what a warm-up of 149 says of correlations is not worth having
+BATCH = 500  # draws that a program completes at once
 WHITE = f"white{STANDARD}"
 
 
@@ -62,7 +64,7 @@ def collapsed(
         return float(value), np.asarray(slope)
 
     top = mode(density, left.size)
-    data = {"known": one.data, "place": top.place, "root": top.root}
+    data = jax.tree.map(jnp.asarray, {"known": one.data, "place": top.place, "root": top.root})
     starts = [{WHITE: at} for at in _starts(density, top, chains, problem.seed)]
     times.append(time.perf_counter())
 
@@ -72,23 +74,34 @@ def collapsed(
         numpyro.factor("density", left.density(data["place"] + data["root"] @ at, data["known"]))
 
     @jax.jit
-    def finish(given: Any, data: Any) -> dict[str, Any]:
-        def each(given: Any) -> dict[str, Any]:
-            rest = left.read(data["place"] + data["root"] @ given[0])
-            return rest | one.complete(rest, data["known"], given[1])
+    def finish(points: Any, number: Any, key: Any, data: Any) -> dict[str, Any]:
+        def each(point: Any, number: Any) -> dict[str, Any]:
+            rest = left.read(data["place"] + data["root"] @ point)
+            return rest | one.complete(rest, data["known"], jax.random.fold_in(key, number))
 
-        return jax.vmap(each)(given)
+        return jax.vmap(each)(points, number)
 
     kernel = NUTS(white, target_accept_prob=target_accept, dense_mass=left.size < MANY)
-    free = run(
-        kernel, data, problem, starts, engine="collapsed", chains=chains, warmup=warmup, draws=draws
-    )
+    keys = jax.random.split(jax.random.fold_in(jax.random.key(problem.seed), 1), chains)
+    traced = finish.lower(jnp.zeros((BATCH, left.size)), np.arange(BATCH), keys[0], data)
+    times.append(time.perf_counter())
+    with ThreadPoolExecutor(1) as pool:
+        finishing = pool.submit(traced.compile)  # while the chains run
+        free = run(
+            kernel, data, problem, starts, engine="collapsed", chains=chains, warmup=warmup, draws=draws
+        )
     start = time.perf_counter()
     points = free.sites[WHITE]
-    keys = jax.random.split(jax.random.fold_in(jax.random.key(problem.seed), 1), points.shape[:2])
-    done = [finish((points[c], keys[c]), data) for c in range(chains)]
-    sites = {name: np.stack([each[name] for each in done]) for name in done[0]}
-    seconds = dict(zip(("moments", "mode compile", "mode"), np.diff(times).tolist(), strict=True))
+    count = points.shape[1]
+    done = [
+        finishing.result()(jnp.asarray(_padded(own[at : at + BATCH])), at + np.arange(BATCH), key, data)
+        for own, key in zip(points, keys, strict=True)
+        for at in range(0, count, BATCH)
+    ]
+    sites = {name: _chains(chains, count, [each[name] for each in done]) for name in done[0]}
+    seconds = dict(
+        zip(("moments", "mode compile", "mode", "complete trace"), np.diff(times).tolist(), strict=True)
+    )
     seconds |= free.seconds | {"complete": time.perf_counter() - start}
     return replace(free, sites=sites, data=problem.data, seconds=seconds)
 
@@ -101,3 +114,14 @@ def _starts(density: Slope, top: Mode, chains: int, seed: int) -> list[np.ndarra
             at = at / 2
         found.append(at)
     return found
+
+
+def _padded(points: np.ndarray) -> np.ndarray:
+    """A whole batch of points."""
+    return np.pad(points, ((0, BATCH - len(points)), (0, 0)))
+
+
+def _chains(chains: int, count: int, batches: list[Any]) -> np.ndarray:
+    """The batches of all chains put together, without what they were padded by; [chain, draw, ...]."""
+    every = np.stack([np.asarray(batch) for batch in batches])
+    return every.reshape(chains, -1, *every.shape[2:])[:, :count]
