@@ -73,6 +73,21 @@ def condense(
     return condensed, {**data, "cells": {**data["cells"], **empty}, "moments": summed}
 
 
+def first_cells(design: Design, data: Mapping[str, Any]) -> dict[str, Any]:
+    """A program's arrays with one cell of each normal task, where all of its cells have the same noise.
+
+    What is said of the tasks stays the same, but not of cells.
+    """
+    normal, cells = _normal(design), dict(data["cells"])
+    for family in normal.families if normal else ():
+        if (family.power == 1).all():
+            first = np.unique(family.of, return_index=True)[1]
+            cells[family.name] = jax.tree.map(
+                lambda v, first=first: np.asarray(v)[first], dict(cells[family.name])
+            )
+    return {**data, "cells": cells}
+
+
 def _normal(design: Design) -> Design | None:
     """The part of a design whose log likelihood is a quadratic form; None if there is none."""
     found = []

@@ -12,6 +12,7 @@ import xarray as xr
 from numpyro.handlers import seed, trace
 
 from bayesmtl.chains import Run
+from bayesmtl.condensed import first_cells
 from bayesmtl.description import describe
 from bayesmtl.design import Design
 from bayesmtl.errors import Finding
@@ -37,7 +38,7 @@ def grow(design: Design, program: Program, run: Run, start: int) -> xr.DataTree:
     data, (chains, draws) = run.data, run.stats["potential_energy"].shape
     few = chains * draws * sum(len(f.y) for f in design.families) <= LARGEST
     pointwise = few and design.kinds is None
-    tell = teller(design, program, data, pointwise)
+    tell = teller(design, program, data if pointwise else first_cells(design, data), pointwise)
     keys = jax.random.split(jax.random.key(start + 1), chains + 1)
     told = [tell({n: v[c] for n, v in run.sites.items()}, draws, keys[c]) for c in range(chains)]
     recorded, log_prior, cells = jax.tree.map(lambda *each: np.stack(each), *told)

@@ -13,12 +13,13 @@ from numpyro.infer.util import log_density, potential_energy, unconstrain_fn
 import bayesmtl as bm
 from bayesmtl.aggregated import aggregate
 from bayesmtl.chains import Problem
-from bayesmtl.condensed import condense
+from bayesmtl.condensed import condense, first_cells
 from bayesmtl.coordinates import free
 from bayesmtl.encoded import encode
 from bayesmtl.engines.nuts import nuts
 from bayesmtl.labelled import parameters
 from bayesmtl.program import build
+from bayesmtl.replay import teller
 
 GRADES = {"kind": "ordinal", "levels": ["low", "middle", "high"]}
 COUNTS = {"kind": "negative_binomial", "exposure": "units"}
@@ -204,3 +205,19 @@ def test_the_posterior_is_that_of_all_cells():
         errors = [arviz.mcse(v.to_dataset(name="x"), method=statistic)["x"] for v in (one, other)]
         away = np.abs(means[0] - means[1]) / np.hypot(*errors)
         assert away.max() < bar, away.parameter[int(np.argmax(away.data))].item()
+
+
+def test_the_first_cells_of_normal_tasks_tell_what_all_do(double):
+    tasks = {"u": "gaussian", "v": {"kind": "gaussian", "formula": "a"}, "yes": "bernoulli"}
+    design, program, data = prepared(table(), tasks=tasks, formula="a + c + (1 | g)")
+    fewer = first_cells(design, data)
+    assert {name: len(cells["y"]) for name, cells in fewer["cells"].items()} == {
+        "gaussian": 2,
+        "bernoulli": 280,
+    }
+    with trace() as sites:
+        seed(program, 1)(data)
+    given = {name: site["value"][None] for name, site in sites.items() if free(site)}
+    said = [teller(design, program, each, False)(given, 1, jax.random.key(2)) for each in (data, fewer)]
+    for one, other in zip(*map(jax.tree.leaves, said), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12)

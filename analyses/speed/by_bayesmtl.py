@@ -5,7 +5,7 @@
 # dependencies = ["bayesmtl"]
 #
 # [tool.uv.sources]
-# bayesmtl = { path = "../.." }
+# bayesmtl = { path = "../..", editable = true }
 # ///
 
 import os
