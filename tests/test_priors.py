@@ -301,7 +301,9 @@ def test_correlations_have_the_prior_of_their_member():
     _, seen = sites_of(program, {"correlation_school[written]": "lkj(3)"})
     (site,) = [s for s in seen.values() if s["type"] == "sample"]
     np.testing.assert_allclose(site["fn"].base_dist.concentration, [3, 1, 1])
-    r = np.asarray(site["value"])[:, 1, 0]
-    # a correlation under lkj(n) of two is 2 beta(n, n) - 1; its factor's entry is the correlation itself
-    expected = sum(scipy.stats.beta(n, n, -1, 2).logpdf(x) for n, x in zip([3, 1, 1], r))
+    slope = np.asarray(site["value"])[:, 0]
+    # a correlation under lkj(n) of two is 2 beta(n, n) - 1; a slope s stands for s / sqrt(1 + s^2)
+    r = slope / np.sqrt(1 + slope**2)
+    each = zip([3, 1, 1], r, slope, strict=True)
+    expected = sum(scipy.stats.beta(n, n, -1, 2).logpdf(x) - 1.5 * np.log1p(s**2) for n, x, s in each)
     assert float(site["fn"].log_prob(site["value"]).sum()) == pytest.approx(expected, rel=1e-4)
