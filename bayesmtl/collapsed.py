@@ -18,16 +18,12 @@ import numpyro.distributions as dist
 from numpyro.handlers import block, seed, substitute, trace
 
 from bayesmtl.arrow import Arrow, Prior, draw, inverse_root, log_integral
-from bayesmtl.coordinates import Blocks, blocks, directions, free, linear, places
+from bayesmtl.coefficients import by_line, coefficients
+from bayesmtl.coordinates import Blocks, directions, free, places
 from bayesmtl.design import Design
-from bayesmtl.matching import called
 from bayesmtl.moments import Moments, moments
-from bayesmtl.parts import settings
 from bayesmtl.program import Program, build
-from bayesmtl.sites import STANDARD, Array
-
-SMALL = 60_000  # with fewer products in the blocks of tasks a gradient is short, whatever the rows
-MOST = 500  # coefficients that no blocks tell apart; a gradient takes the square of them times the columns
+from bayesmtl.sites import Array
 
 
 @dataclass(frozen=True)
@@ -47,59 +43,6 @@ class Collapsed:
     program: Callable[..., None]
     data: Mapping[str, Any]
     complete: Callable[..., dict[str, Array]]
-
-
-def refusal(design: Design, program: Program, data: Mapping[str, Any]) -> str:
-    """Why the coefficients of a model can't be integrated out; empty if they can."""
-    for family in design.families:
-        options = settings("likelihoods", family.likelihood)
-        name = ", ".join(family.task.labels)
-        if family.likelihood["kind"] != "gaussian":
-            return f"{name} is {family.likelihood['kind']}"
-        if options["se"] is not None:
-            return f"the standard errors of {name} are known"
-        if options["sigma"] == "marginal" or isinstance(options["sigma"], Mapping):
-            return f"the noise of {name} is not one number"
-    if design.gaps is not None:
-        return "missing predictors are imputed"
-    if design.model.residual["kind"] == "factor":
-        return "each row has latent factors"
-    if student := [group.name for group in design.groups if group.student]:
-        return f"the effects of {student[0]} are Student-t"
-    said: list[str] = []
-
-    def look() -> None:
-        with trace() as sites:
-            seed(program, 0)(data)
-        if all(site["infer"].get("linear") for site in sites.values() if free(site)):
-            said.append("no scale, correlation or noise is left to draw")
-        found = linear(program, data)
-        strange = [site["infer"]["of"] for site in found.values() if not isinstance(site["fn"], dist.Normal)]
-        said.extend(f"the prior of {called(name or 'weight')} is not normal" for name in strange)
-        apart = blocks(design, set(found))
-        near = [f"z_{apart.group.name}{STANDARD}"] if apart.group is not None else []
-        near += [f"level{STANDARD}", f"z_own{STANDARD}"] if apart.tasks else []
-        rest = sum(site["value"].size for name, site in found.items() if name.rpartition(".")[2] not in near)
-        if rest > MOST:
-            said.append(f"{rest:,} coefficients meet in one block, and {MOST} at most are fast")
-
-    jax.eval_shape(look)
-    return said[0] if said else ""
-
-
-def burden(design: Design, program: Program, data: Mapping[str, Any]) -> str:
-    """Why a gradient without the coefficients would take longer than one with them; empty if it would not.
-
-    Tasks that stand apart have cross-products of their own, which are larger than the rows of short tables.
-    """
-    tasks, size = len(design.line), 1 + len(design.feature)
-    cells = sum(len(family.y) for family in design.families)
-    if tasks * size**3 < SMALL or 2 * tasks * size**2 < cells:
-        return ""
-    names: set[str] = set()
-    jax.eval_shape(lambda: names.update(linear(program, data)))
-    few = f"{tasks} tasks have too few rows for cross-products to pay"
-    return few if blocks(design, names).tasks else ""
 
 
 def collapse(design: Design, program: Program, data: Mapping[str, Any]) -> Collapsed:
@@ -131,17 +74,16 @@ def collapse(design: Design, program: Program, data: Mapping[str, Any]) -> Colla
         """The coefficients at what was drawn, and what the responses add to the density by themselves."""
         given = {name: site["value"] for name, site in sites.items() if free(site)}
 
-        def coefficients(linear: Mapping[str, Array]) -> tuple[Array, Array]:
+        def at(linear: Mapping[str, Array]) -> tuple[Array, Array]:
             with block(), trace() as seen:
                 seed(substitute(lean, data={**given, **mean, **linear}), 0)(data)
-            return _coefficients(short, apart, seen)
+            dense, near = coefficients(short, apart.group, seen)
+            return dense, dense if apart.tasks else near[:, 0]
 
         own, rest = ({name: mean[name] for name in each} for each in ways)
-        turned = _along(lambda v: coefficients(v)[1], own, ways[0])
-        known, way = (
-            _coefficients(short, apart, sites)[0],
-            _along(lambda v: coefficients(v)[0], rest, ways[1]),
-        )
+        turned = _along(lambda v: at(v)[1], own, ways[0])
+        way = _along(lambda v: at(v)[0], rest, ways[1])
+        known = coefficients(short, apart.group, sites)[0]
         if apart.group or joint:
             known, way = known.reshape(1, -1), way.reshape(1, -1, way.shape[-1])
         m = Moments(**data["moments"])
@@ -223,29 +165,9 @@ def _along(function: Callable[[Any], Array], at: Any, ways: Mapping[str, Array])
     return jax.vmap(lambda way: jax.jvp(function, (at,), (way,))[1], out_axes=-1)(dict(ways))
 
 
-def _coefficients(design: Design, apart: Blocks, sites: Mapping[str, Any]) -> tuple[Array, Array]:
-    """The dense and the local coefficients in standard units; [line, dense] and, of one level, [line, term].
-
-    Where tasks are blocks the local ones are the dense ones.
-    """
-    unit, lines = jnp.asarray(design.unit_of), len(design.line)
-    level = _by_line(design, sites, "level", centred=True)
-    dense, near = [level[:, None]], jnp.zeros((lines, 0))
-    if len(design.feature):
-        dense.append(sites["weight"]["value"] * design.predictors.sd / unit[:, None])
-    for group in design.groups:
-        u = sites[f"effect_{group.name}"]["value"] * group.sd / unit[:, None, None]
-        if apart.group and group.name == apart.group.name:
-            near = u[:, 0]
-        else:
-            dense.append(u.reshape(lines, -1))
-    every = jnp.concatenate(dense, axis=1)
-    return every, every if apart.tasks else near
-
-
 def _precision(design: Design, sites: Mapping[str, Any], m: Moments) -> tuple[Array, Array]:
     """The residual precision of each part, and the log determinant of 2 pi times its inverse."""
-    sigma, lines, eye = _by_line(design, sites, "sigma"), m.line, jnp.eye(m.line.shape[1])
+    sigma, lines, eye = by_line(design, sites, "sigma"), m.line, jnp.eye(m.line.shape[1])
     whole = jnp.eye(len(sigma))
     if "residual_correlation" in sites:
         some = np.array([design.line.labels.index(name) for name in design.partner.labels])
@@ -258,13 +180,3 @@ def _precision(design: Design, sites: Mapping[str, Any], m: Moments) -> tuple[Ar
     scale = 2 * jnp.log(jnp.asarray(design.unit_of))[lines] + jnp.log(2 * jnp.pi)
     volume += jnp.where(m.mask, scale, 0.0).sum(-1)
     return jnp.where(both, inverse.mT @ inverse, 0.0), volume
-
-
-def _by_line(design: Design, sites: Mapping[str, Any], name: str, centred: bool = False) -> Array:
-    """A parameter of each family in standard units; [line]."""
-    found = jnp.zeros(len(design.line))
-    for family in design.families:
-        own = np.array([design.line.labels.index(label) for label in family.task.labels])
-        value = sites[f"{family.name}.{name}"]["value"] - (family.centre if centred else 0.0)
-        found = found.at[own].set(value / family.unit)
-    return found

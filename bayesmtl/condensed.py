@@ -15,6 +15,7 @@ import numpy as np
 import numpyro
 from numpyro.handlers import trace
 
+from bayesmtl.coefficients import by_line, coefficients
 from bayesmtl.design import Design
 from bayesmtl.groups import Grouping
 from bayesmtl.moments import Moments, moments
@@ -39,7 +40,8 @@ def condense(
     -------
     tuple
         The program and its data: the normal tasks have moments in place of cells. Both are as they were
-        where no task is normal with one noise and independent residuals, or where the rows are few.
+        where no task is normal with one noise and independent residuals, where the rows are few, or where
+        all tasks are such: of 139 of them one chain's trajectories became long, and no other's.
 
     References
     ----------
@@ -53,15 +55,15 @@ def condense(
     """
     normal = _normal(design)
     local = max(design.groups, key=lambda group: len(group.level), default=None)
-    if normal is None or not _pays(normal, local):
+    if normal is None or len(normal.families) == len(design.families) or not _pays(normal, local):
         return program, data
     line = np.array([design.line.labels.index(label) for label in normal.line.labels])
 
     def condensed(data: Mapping[str, Any]) -> None:
         with trace() as sites:
             program(data)
-        m, sigma = Moments(**data["moments"]), _by_task(normal, sites, "sigma")
-        square = _square(m, *_coefficients(normal, local, line, sites))
+        m, sigma = Moments(**data["moments"]), by_line(normal, sites, "sigma")
+        square = _square(m, *coefficients(normal, local, sites, line))
         volume = m.count * jnp.log(2 * jnp.pi * (jnp.asarray(normal.unit_of) * sigma) ** 2)
         numpyro.factor("condensed", -0.5 * (square / sigma**2 + volume).sum())
 
@@ -113,33 +115,6 @@ def _pays(normal: Design, local: Grouping | None) -> bool:
         products += len(local.level) * near * (near + dense)
     fit = len(normal.units) * dense * max(near, 1) < MOST
     return fit and len(normal.task) * products < columns * sum(normal.cells.values())
-
-
-def _coefficients(
-    normal: Design, local: Grouping | None, line: np.ndarray, sites: Mapping[str, Any]
-) -> tuple[Array, Array]:
-    """The dense and the local coefficients in standard units; [task, dense] and [task, level, term]."""
-    unit, tasks = jnp.asarray(normal.unit_of), len(line)
-    dense, near = [_by_task(normal, sites, "level", centred=True)[:, None]], jnp.zeros((tasks, 1, 0))
-    if len(normal.feature):
-        dense.append(sites["weight"]["value"][line] * normal.sd / unit[:, None])
-    for group in normal.groups:
-        u = sites[f"effect_{group.name}"]["value"][line] * group.sd / unit[:, None, None]
-        if group is local:
-            near = u
-        else:
-            dense.append(u.reshape(tasks, -1))
-    return jnp.concatenate(dense, axis=1), near
-
-
-def _by_task(normal: Design, sites: Mapping[str, Any], name: str, centred: bool = False) -> Array:
-    """A parameter of normal tasks in standard units; [task]."""
-    found = jnp.zeros(len(normal.task))
-    for family in normal.families:
-        own = np.array([normal.task.labels.index(label) for label in family.task.labels])
-        value = sites[f"{family.name}.{name}"]["value"] - (family.centre if centred else 0.0)
-        found = found.at[own].set(value / family.unit)
-    return found
 
 
 def _square(m: Moments, dense: Array, near: Array) -> Array:

@@ -67,13 +67,18 @@ def free(site: Mapping[str, Any]) -> bool:
     return site["type"] == "sample" and not site["is_observed"]
 
 
-def linear(program: Program, data: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The latent sites that predictors are linear in; ``fn`` is the prior of one entry or of all."""
+def latent(program: Program, data: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The latent sites of a program."""
     with trace() as sites:
         seed(program, 0)(data)
+    return {name: site for name, site in sites.items() if free(site)}
+
+
+def linear(sites: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Those that predictors are linear in; ``fn`` is the prior of one entry or of all."""
     found = {}
     for name, site in sites.items():
-        if free(site) and site["infer"].get("linear"):
+        if site["infer"].get("linear"):
             prior = site["fn"]
             while isinstance(prior, dist.Independent | dist.ExpandedDistribution):
                 prior = prior.base_dist
@@ -94,7 +99,7 @@ def places(program: Program, data: Mapping[str, Any], design: Design) -> tuple[B
     """The blocks of a program with normal priors, and where its latent arrays stand."""
 
     def look() -> dict[str, tuple[Array, ...]]:
-        found = linear(program, data)
+        found = linear(latent(program, data))
         return {name: (site["fn"].loc, site["fn"].scale, site["value"]) for name, site in found.items()}
 
     known = jax.tree.map(np.asarray, jax.jit(look)())

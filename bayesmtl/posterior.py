@@ -14,7 +14,7 @@ from bayesmtl import tables, trees
 from bayesmtl.chains import Problem, Watch
 from bayesmtl.checkpoints import Checkpoint, opened
 from bayesmtl.checks import check
-from bayesmtl.collapsed import refusal
+from bayesmtl.collapsible import refusal
 from bayesmtl.design import Design
 from bayesmtl.encoded import encode
 from bayesmtl.errors import Finding, ModelError, refuse

@@ -11,6 +11,8 @@ import pytest
 import xarray as xr
 from fakes import fake_posterior
 
+import bayesmtl as bm
+
 # what one test compiled, another need not compile again; read when JAX is first imported
 CACHE = tempfile.TemporaryDirectory()
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as in a fit, and read when numpy is first imported
@@ -68,6 +70,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
             return process(nodeid)
 
     return ByProcess(config, log)
+
+
+def pytest_configure() -> None:
+    """Import all of JAX and NumPyro before ArviZ, which would leave them half loaded."""
+    assert bm.fit
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

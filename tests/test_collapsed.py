@@ -12,8 +12,9 @@ from scipy.stats import beta, multivariate_normal
 
 import bayesmtl as bm
 from bayesmtl.arrow import Arrow, Prior, eliminate, log_integral, place
-from bayesmtl.collapsed import burden, collapse, refusal
-from bayesmtl.coordinates import free, linear
+from bayesmtl.collapsed import collapse
+from bayesmtl.collapsible import burden, refusal
+from bayesmtl.coordinates import free, latent, linear
 from bayesmtl.correlations import Slopes
 from bayesmtl.encoded import encode
 from bayesmtl.labelled import parameters
@@ -94,7 +95,7 @@ def dense(design, program, data):
             seed(program, 0)(data)
         return {
             n: (site["fn"].loc, site["fn"].scale, sites[n]["value"])
-            for n, site in linear(program, data).items()
+            for n, site in linear(latent(program, data)).items()
         }
 
     known = {

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from bayesmtl.chains import Problem, Progress, Run
-from bayesmtl.collapsed import burden, refusal
+from bayesmtl.collapsible import burden, refusal
 from bayesmtl.parts import Chance, Count, find
 
 

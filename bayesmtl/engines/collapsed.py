@@ -13,8 +13,8 @@ from numpyro.distributions import ImproperUniform, constraints
 from numpyro.infer import NUTS
 
 from bayesmtl.chains import Problem, Run, run
-from bayesmtl.collapsed import collapse, refusal
-from bayesmtl.errors import Finding, ModelError
+from bayesmtl.collapsed import collapse
+from bayesmtl.collapsible import required
 from bayesmtl.modes import Mode, Slope, mode
 from bayesmtl.parts import Chance, Count
 from bayesmtl.sites import STANDARD
@@ -49,9 +49,7 @@ def collapsed(
         Monte Carlo. Journal of Machine Learning Research 15, 1593-1623.
     """
     model = problem.design, problem.program, problem.data
-    if reason := refusal(*model):
-        remedy = 'Use engine = "nuts", or leave the engine out.'
-        raise ModelError(Finding("engine", f"can't integrate the coefficients out: {reason}.", remedy))
+    required(*model, remedy='Use engine = "nuts", or leave the engine out.')
     times = [time.perf_counter()]
     one = collapse(*model)
     left = space(one.program, one.data)

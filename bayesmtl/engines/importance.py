@@ -12,7 +12,8 @@ import numpy as np
 
 from bayesmtl.adaptive import Cloud, Density, adapted
 from bayesmtl.chains import Problem, Progress, Run
-from bayesmtl.collapsed import collapse, refusal
+from bayesmtl.collapsed import collapse
+from bayesmtl.collapsible import required
 from bayesmtl.errors import Finding, ModelError
 from bayesmtl.parts import Count, find
 from bayesmtl.space import Space, space
@@ -40,9 +41,7 @@ def importance(problem: Problem, *, draws: Count = 4000) -> Run:
         Machine Learning Research 25(72), 1-58.
     """
     model = problem.design, problem.program, problem.data
-    if reason := refusal(*model):
-        remedy = 'Use engine = "svi", or leave the engine out.'
-        raise ModelError(Finding("engine", f"can't integrate the coefficients out: {reason}.", remedy))
+    required(*model, remedy='Use engine = "svi", or leave the engine out.')
     times = [time.perf_counter()]
     one = collapse(*model)
     left = space(one.program, one.data)

@@ -1,9 +1,7 @@
 """The No-U-Turn sampler."""
 
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -42,11 +40,7 @@ def nuts(
     data = {**problem.data, "pilot": found}
     seconds = {"pilot": time.perf_counter() - start}
     start = time.perf_counter()
-    program: Callable[..., Any] = problem.program
-    fewer: Mapping[str, Any] = data
-    # not for normal tasks alone: of 139 of them one chain's trajectories became long, and no other's
-    if any(family.likelihood["kind"] != "gaussian" for family in problem.design.families):
-        program, fewer = condense(problem.design, program, data)
+    program, fewer = condense(problem.design, problem.program, data)
     fewer = aggregate(problem.design, fewer)
     seconds["cells"] = time.perf_counter() - start
     kernel = NUTS(program, target_accept_prob=target_accept)
