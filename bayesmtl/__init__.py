@@ -4,9 +4,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bayesmtl.causal.dag import Dag as Dag
     from bayesmtl.checks import check as check
-    from bayesmtl.dag import Dag as Dag
     from bayesmtl.errors import ModelError as ModelError
+    from bayesmtl.implied import implications as implications
     from bayesmtl.page import report as report
     from bayesmtl.picture import draw as draw
     from bayesmtl.posterior import fit as fit
@@ -19,15 +20,17 @@ if TYPE_CHECKING:
     from bayesmtl.store import read as read
     from bayesmtl.store import save as save
     from bayesmtl.summarised import summarise as summarise
+    from bayesmtl.updating import update as update
 
 _HOME = {
-    "Dag": "dag",
+    "Dag": "causal.dag",
     "Model": "spec",
     "ModelError": "errors",
     "check": "checks",
     "diagnostics": "reports.diagnostics",
     "draw": "picture",
     "fit": "posterior",
+    "implications": "implied",
     "load": "spec",
     "predict": "prediction",
     "predictions": "prediction",
@@ -36,6 +39,7 @@ _HOME = {
     "report": "page",
     "save": "store",
     "summarise": "summarised",
+    "update": "updating",
     "weights": "reports.weights",
 }
 __all__ = [*_HOME]
@@ -46,7 +50,7 @@ def __getattr__(name: str) -> Any:  # lazy, so that reading a model never import
         return import_module("importlib.metadata").version("bayesmtl")
     if name not in _HOME:
         raise AttributeError(f"bayesmtl has no {name!r}; it has {', '.join(_HOME)}")
-    if _HOME[name] in ("posterior", "prediction"):
+    if _HOME[name] in ("posterior", "prediction", "updating"):
         # arviz leaves these to be loaded when touched, and a submodule that is imported first comes twice
         _ = [import_module(whole).__file__ for whole in ("jax", "numpyro")]
     return getattr(import_module(f"bayesmtl.{_HOME[name]}"), name)

@@ -47,7 +47,7 @@ def aggregate(design: Design, data: Mapping[str, Any]) -> dict[str, Any]:
     """
     cells = dict(data["cells"])
     for family in design.families:
-        if _apart(design, family):
+        if apart(design, family):
             own = jax.tree.map(np.asarray, dict(cells[family.name]))
             number = _classes(_columns(design, family, own, data))
             if number is not None:
@@ -57,7 +57,7 @@ def aggregate(design: Design, data: Mapping[str, Any]) -> dict[str, Any]:
     return {**data, "cells": cells}
 
 
-def _apart(design: Design, family: Family) -> bool:
+def apart(design: Design, family: Family) -> bool:
     """Whether a family's cells know nothing of each other, given their linear predictors."""
     options = settings("likelihoods", family.likelihood)
     return design.gaps is None and family not in design.partners and "marginal" not in options.values()

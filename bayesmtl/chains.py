@@ -1,8 +1,8 @@
 """Markov chains: what an engine is asked, how it has its kernel run, and what it hands back."""
 
 import time
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,24 @@ from bayesmtl.weighted import Approximation
 
 
 @dataclass(frozen=True)
+class Basis:
+    """What more rows are added to, where the coefficients were integrated out.
+
+    Parameters
+    ----------
+    points, density
+        Draws of the rest, unconstrained, and the log density of each; [chain, draw, coordinate] and
+        [chain, draw].
+    moments
+        The table's cross-products, by their names.
+    """
+
+    points: np.ndarray
+    density: np.ndarray
+    moments: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Problem:
     """What an engine is asked to draw from.
 
@@ -35,6 +53,8 @@ class Problem:
         Called with the progress.
     checkpoint
         Where the chains are saved, and where they go on from; None saves nothing.
+    moments
+        Cross-products that stand for those of the design; None where the design has all rows.
     """
 
     design: Design
@@ -43,6 +63,7 @@ class Problem:
     seed: int
     watch: Watch
     checkpoint: Checkpoint | None = None
+    moments: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +86,8 @@ class Run:
         Whether it was let run to its end.
     approximation
         How good the draws are, if no Markov chain made them.
+    basis
+        What more rows are added to; None where coefficients were sampled.
     """
 
     sites: Mapping[str, np.ndarray]
@@ -74,20 +97,64 @@ class Run:
     engine: str
     complete: bool = True
     approximation: Approximation | None = None
+    basis: Basis | None = None
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """What runs a kernel's chains: programs that are still being compiled.
+
+    Parameters
+    ----------
+    kernel, chains, warmup
+        What they run, how many, and for how many iterations that are thrown away.
+    begin, piece
+        The program of a chain's first state, and that of some iterations.
+    text
+        What the second one says.
+    seconds
+        How long it took to write them.
+    """
+
+    kernel: MCMCKernel
+    chains: int
+    warmup: int
+    begin: Future[Any]
+    piece: Future[Any]
+    text: Callable[[], str]
+    seconds: float
+
+
+def sampler(
+    kernel: MCMCKernel,
+    data: Mapping[str, Any],
+    pool: Executor,
+    start: Any = None,
+    *,
+    chains: int,
+    warmup: int,
+) -> Sampler:
+    """Have a kernel's programs compiled by a pool, for data and a start of these shapes."""
+    began = time.perf_counter()
+    data = jax.tree.map(jnp.asarray, data)
+    begin = jax.jit(lambda key, at, data: kernel.init(key, warmup, at, (data,), {}))
+    first = begin.lower(jax.random.key(0), start, data)
+    rest = jax.jit(pieces.piece(kernel)).lower(first.out_info, data, np.int32(1))
+    took = time.perf_counter() - began
+    compiling = pool.submit(rest.compile), pool.submit(first.compile)  # what takes longest first
+    return Sampler(kernel, chains, warmup, compiling[1], compiling[0], rest.as_text, took)
 
 
 def run(
-    kernel: MCMCKernel,
+    sampler: Sampler,
     data: Mapping[str, Any],
     problem: Problem,
     starts: Sequence[Mapping[str, np.ndarray]] | None = None,
     *,
     engine: str,
-    chains: int,
-    warmup: int,
     draws: int,
 ) -> Run:
-    """Run an engine's kernel on its data; an interrupt keeps what all chains have drawn so far.
+    """Run chains on an engine's data; an interrupt keeps what all of them have drawn so far.
 
     Chains begin at ``starts``, unconstrained, or where the kernel has them begin. The same seed gives the
     same draws, whatever the number of cores, and whether it was killed and went on.
@@ -100,17 +167,12 @@ def run(
     """
     start = time.perf_counter()
     data = jax.tree.map(jnp.asarray, data)  # threads do not see an x64 context
+    kernel, chains, warmup = sampler.kernel, sampler.chains, sampler.warmup
     keys = jax.random.split(jax.random.key(problem.seed), chains)
-    begin = jax.jit(lambda key, at, data: kernel.init(key, warmup, at, (data,), {}))
+    begin = sampler.begin.result()
     places = list(starts) if starts else [None] * chains
-    first = begin.lower(keys[0], places[0], data)
-    traced = jax.jit(pieces.piece(kernel)).lower(first.out_info, data, np.int32(1))
-    lowered = time.perf_counter()
-    with ThreadPoolExecutor(1) as pool:
-        compiling = pool.submit(traced.compile)
-        ready = first.compile()
-        states = [ready(key, at, data) for key, at in zip(keys, places, strict=True)]
-        piece = compiling.result()
+    states = [begin(key, at, data) for key, at in zip(keys, places, strict=True)]
+    piece = sampler.piece.result()
     compiled = time.perf_counter()
     if not all(np.isfinite(state.potential_energy) for state in states):
         raise ModelError(
@@ -124,7 +186,7 @@ def run(
     standing = [Chain(state) for state in states]
     if problem.checkpoint:
         length = f"{chains} chains of {warmup} + {draws}"
-        fit = fingerprint(problem.design, problem.data, problem.seed, f"{engine}, {length}", traced.as_text())
+        fit = fingerprint(problem.design, problem.data, problem.seed, f"{engine}, {length}", sampler.text())
         sampling.resume(standing, progress, checkpoints.resume(problem.checkpoint, fit))
     sampling.sample(piece, data, standing, progress, problem.watch, problem.checkpoint)
     kept = [pieces.joined(chain.drawn) for chain in standing if chain.drawn]
@@ -140,8 +202,8 @@ def run(
     )
     sites = _constrained(kernel, data, unconstrained)
     seconds = {
-        "trace": lowered - start,
-        "compile": compiled - lowered,
+        "trace": sampler.seconds,
+        "compile": compiled - start,
         "sample": time.perf_counter() - compiled,
     }
     return Run(

@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from bayesmtl import conflicts, parts
+from bayesmtl import conflicts, mechanisms, parts
+from bayesmtl.causal import bad_controls
+from bayesmtl.causal.regressions import Regression
 from bayesmtl.errors import Finding, unknown
 from bayesmtl.matching import faults
 from bayesmtl.spec import Model, Task
-from bayesmtl.terms import mentioned, predictors
+from bayesmtl.terms import factors, mentioned, predictors
 
 _LEVELS = ("error", "warning", "note")
 
@@ -29,6 +31,10 @@ def check(model: Model, table: Any = None) -> list[Finding]:
     found = [*_parts(model), *faults(model.priors), *conflicts.faults(model, outcomes(model)), *_graph(model)]
     if not model.as_rows:
         found += [*conflicts.names(model, model.tasks), *_tables(model)]
+    if model.dag and not any(finding.level == "error" for finding in found):
+        regressions = list(_regressions(model))
+        found += bad_controls.faults(regressions)
+        found += mechanisms.faults(model, regressions)
     if table is not None:
         from bayesmtl import columns  # pandas and JAX start here
 
@@ -80,12 +86,25 @@ def owned(model: Model, tables: Iterable[str], where: str) -> Iterator[Finding]:
 
 
 def _graph(model: Model) -> Iterator[Finding]:
-    if cycle := model.dag.cycle() if model.dag else None:
-        yield Finding("dag", f"has a cycle: {' -> '.join(cycle)}.", "Remove one arrow.")
+    yield from mechanisms.contradictions(model, outcomes(model))
     for task in outcomes(model):
         yield from _task(model, task)
         if task.formula is not None:
             yield from _predictors(model, task)
+
+
+def _regressions(model: Model) -> Iterator[Regression]:
+    """The tasks as the graph sees them."""
+    nodes = model.dag.nodes
+    for task in outcomes(model):
+        if task.column in nodes:
+            terms = [name for name in predictors(task.formula or "") if name in nodes]
+            by = [model.tasks["by"]] if model.as_rows else []
+            groups = frozenset([*factors(task.formula or ""), *by]) & nodes - {task.column, *terms}
+            where = place(model, task)
+            yield Regression(
+                where, task.name, task.column, tuple(terms), model.dag, groups - model.dag.latent
+            )
 
 
 def _task(model: Model, task: Task) -> Iterator[Finding]:

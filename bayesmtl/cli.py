@@ -51,6 +51,7 @@ _ARGUMENTS: dict[str, dict[str, Any]] = {
     "NAME": {"nargs": "?", "help": "such as partial, or package.module:function"},
     "--table": {"type": Path, "help": "default: the model's own; - is CSV from stdin"},
     "--graph": {"action": "store_true", "help": "look at the file and its graph only"},
+    "--strict": {"action": "store_true", "help": "a warning counts as an error"},
     "--seed": {"type": _seed, "default": 0, "help": "seed of the draws (default: 0)"},
     "--draws": {"type": _draws, "default": 1000, "help": "how many draws (default: 1000)"},
     "--prob": {
@@ -69,13 +70,18 @@ _ARGUMENTS: dict[str, dict[str, Any]] = {
 _PLACES = {"MODELS": "file", "MODEL": "file", "POST": "file", "SAVED": "file", "ROWS": "table"}
 _ASK = "POST TABLE --seed --checkpoint --format"
 _VERBS: dict[str, tuple[Any, str, str]] = {
-    "check": (verbs.check, "say everything wrong with model files", "MODELS --table --graph"),
+    "check": (verbs.check, "say everything wrong with model files", "MODELS --table --graph --strict"),
     "draw": (verbs.draw, "draw a model's graph, as DOT or by the name of --out", "MODEL --out"),
     "prior": (verbs.prior, "say what the prior alone expects", "MODEL --table --seed --draws --format"),
     "fit": (verbs.fit, "condition a model on a table", "MODEL TABLE --seed --checkpoint --out"),
     "report": (verbs.report, "write the page that answers every question", f"{_ASK} --prob --out"),
     "weights": (verbs.weights, "say what each task weighs", f"{_ASK} --prob"),
     "diagnostics": (verbs.diagnostics, "say what can't be trusted, worst first", _ASK),
+    "update": (
+        verbs.update,
+        "add new rows to a posterior, without fitting all again",
+        "SAVED ROWS --seed --out",
+    ),
     "predict": (verbs.predict, "say what a posterior expects", "SAVED ROWS --prob --format --out"),
     "parts": (verbs.parts, "list the parts, or read one part's manual", "ROLE NAME"),
 }

@@ -68,39 +68,37 @@ def collapse(design: Design, program: Program, data: Mapping[str, Any]) -> Colla
     mean = {name: jnp.asarray(place.mean) for name, place in found.items()}
     if apart.group:
         mean = {name: value[:, :1] if found[name].apart else value for name, value in mean.items()}
-    ways = [directions(found, side, mean) for side in (True, False)]
+    ways = [directions(found, side, mean) for side in (False, True)]  # of the rest, and of the blocks
 
-    def system(data: Mapping[str, Any], sites: Mapping[str, Any]) -> tuple[Arrow, Prior, Array]:
+    @jax.jit  # traced once, for the density and for the draws
+    def system(data: Mapping[str, Any], given: Mapping[str, Array]) -> tuple[Arrow, Prior, Array]:
         """The coefficients at what was drawn, and what the responses add to the density by themselves."""
-        given = {name: site["value"] for name, site in sites.items() if free(site)}
 
-        def at(linear: Mapping[str, Array]) -> tuple[Array, Array]:
+        def at(linear: Mapping[str, Array]) -> tuple[tuple[Array, Array], dict[str, Any]]:
             with block(), trace() as seen:
-                seed(substitute(lean, data={**given, **mean, **linear}), 0)(data)
+                seed(substitute(lean, data={**given, **linear}), 0)(data)
             dense, near = coefficients(short, apart.group, seen)
-            return dense, dense if apart.tasks else near[:, 0]
+            scatter = {name: {"value": site["value"]} for name, site in seen.items() if _scatters(name)}
+            return (dense, dense if apart.tasks else near[:, 0]), scatter
 
-        own, rest = ({name: mean[name] for name in each} for each in ways)
-        turned = _along(lambda v: at(v)[1], own, ways[0])
-        way = _along(lambda v: at(v)[0], rest, ways[1])
-        known = coefficients(short, apart.group, sites)[0]
+        (known, _), along, scatter = jax.linearize(at, mean, has_aux=True)
+        way, turned = (_along(along, out, ways[out], mean) for out in (0, 1))
         if apart.group or joint:
             known, way = known.reshape(1, -1), way.reshape(1, -1, way.shape[-1])
         m = Moments(**data["moments"])
-        precision, volume = _precision(design, sites, m)
+        precision, volume = _precision(design, scatter, m)
         alone = jnp.einsum("poq,poq->", precision, m.yy) + (m.count * volume).sum()
         return _arrow(apart, joint, m, precision, turned), Prior(known, way), -0.5 * alone
 
     def collapsed(data: Mapping[str, Any]) -> None:
         with block(hide_fn=lambda site: site["name"] in mean or _response(site)), trace() as sites:
             substitute(lean, data=mean)(data)
-        arrow, prior, alone = system(data, sites)
+        given = {name: site["value"] for name, site in sites.items() if free(site) and name not in mean}
+        arrow, prior, alone = system(data, given)
         numpyro.factor("collapsed", log_integral(arrow, prior) + alone)
 
     def complete(rest: Mapping[str, Array], data: Mapping[str, Any], key: Array) -> dict[str, Array]:
-        with block(), trace() as sites:
-            seed(substitute(lean, data={**rest, **mean}), key)(data)
-        arrow, prior, _ = system(data, sites)
+        arrow, prior, _ = system(data, rest)
         inside, common = draw(arrow, prior, key)
         own = jnp.concatenate(jnp.swapaxes(inside, 1, 2))  # [block, own]
         return {name: place.read(own, common) for name, place in found.items()}
@@ -120,6 +118,11 @@ def _with_one_level(design: Design, apart: Blocks) -> Design:
 def _response(site: Mapping[str, Any]) -> bool:
     """Whether responses are observed there; a factor is the program's own, or that of a transform."""
     return site["type"] == "sample" and site["is_observed"] and not isinstance(site["fn"], dist.Unit)
+
+
+def _scatters(name: str) -> bool:
+    """Whether a site says how residuals scatter."""
+    return name == "residual_correlation" or name.endswith(".sigma")
 
 
 def _arrow(apart: Blocks, joint: bool, m: Moments, precision: Array, own: Array) -> Arrow:
@@ -158,11 +161,12 @@ def _arrow(apart: Blocks, joint: bool, m: Moments, precision: Array, own: Array)
     return Arrow(block[None], border, rest.reshape(1, every, every), pull[None], rest_pull.reshape(1, every))
 
 
-def _along(function: Callable[[Any], Array], at: Any, ways: Mapping[str, Array]) -> Array:
-    """How a linear function changes along some directions; [..., direction]."""
+def _along(linear: Any, out: int, ways: Mapping[str, Array], like: Mapping[str, Array]) -> Array:
+    """How one of the values of a linear function changes along some directions; [..., direction]."""
+    zero = jax.tree.map(jnp.zeros_like, dict(like))
     if not ways:
-        return jnp.zeros((*jax.eval_shape(function, at).shape, 0))
-    return jax.vmap(lambda way: jax.jvp(function, (at,), (way,))[1], out_axes=-1)(dict(ways))
+        return jnp.zeros((*jax.eval_shape(linear, zero)[out].shape, 0))
+    return jax.vmap(lambda way: linear({**zero, **way})[out], out_axes=-1)(dict(ways))
 
 
 def _precision(design: Design, sites: Mapping[str, Any], m: Moments) -> tuple[Array, Array]:

@@ -1,5 +1,6 @@
 """The coordinates of a program in which its linear predictors are linear, and which of them stand apart."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -97,21 +98,24 @@ def blocks(design: Design, names: set[str]) -> Blocks:
 
 def places(program: Program, data: Mapping[str, Any], design: Design) -> tuple[Blocks, dict[str, Place]]:
     """The blocks of a program with normal priors, and where its latent arrays stand."""
+    shapes: dict[str, tuple[int, ...]] = {}
 
-    def look() -> dict[str, tuple[Array, ...]]:
+    def look() -> dict[str, tuple[Array, Array]]:
         found = linear(latent(program, data))
-        return {name: (site["fn"].loc, site["fn"].scale, site["value"]) for name, site in found.items()}
+        shapes.update({name: site["value"].shape for name, site in found.items()})
+        return {name: (site["fn"].loc, site["fn"].scale) for name, site in found.items()}
 
     known = jax.tree.map(np.asarray, jax.jit(look)())
     apart = blocks(design, set(known))
     found: dict[str, Place] = {}
     taken = [0, 0]
-    for name, (loc, scale, value) in known.items():
-        block, number = _apart(design, apart, name, value.shape)
+    for name, prior in known.items():
+        shape = shapes[name]
+        block, number = _apart(design, apart, name, shape)
         inside = block is not None
         if block is None:
-            block, number = np.array(-1), np.arange(value.size).reshape(value.shape)
-        block, number, loc, scale = (np.broadcast_to(v, value.shape) for v in (block, number, loc, scale))
+            block, number = np.array(-1), np.arange(math.prod(shape)).reshape(shape)
+        block, number, loc, scale = (np.broadcast_to(v, shape) for v in (block, number, *prior))
         shared = name.rpartition(".")[2] == LEVEL and inside  # families have each a part of the tasks
         found[name] = Place(loc, scale, block, number if shared else number + taken[inside])
         taken[inside] = max(taken[inside], found[name].coordinate.max(initial=-1) + 1)

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from bayesmtl.errors import Finding, unknown
+from bayesmtl.causal.dag import Dag
+from bayesmtl.errors import Finding, ModelError, unknown
 from bayesmtl.parts import Part
 
 TYPES: dict[str, tuple[Any, str]] = {
@@ -70,9 +71,17 @@ def _own_faults(value: str | Mapping[str, Any], where: str) -> list[Finding]:
         return []
     wrong = [
         Finding(f"{where}.{key}", f"is {value[key]!r}.", remedy)
-        for key, remedy in (("formula", "Give a string."), ("weights", "Give a column's name."))
+        for key, remedy in (
+            ("formula", "Give a string."),
+            ("dag", "Give a string of arrows."),
+            ("weights", "Give a column's name."),
+        )
         if not isinstance(value.get(key, ""), str)
     ]
+    try:
+        Dag.read(dag if isinstance(dag := value.get("dag", ""), str) else "")
+    except ModelError as error:
+        wrong += [Finding(f"{where}.{f.where}", f.problem, f.remedy) for f in error.findings]
     importance = value.get("importance", 1.0)
     if isinstance(importance, bool) or not isinstance(importance, int | float) or not importance > 0:
         wrong.append(Finding(f"{where}.importance", f"is {importance!r}.", "Give a positive number."))

@@ -85,7 +85,8 @@ def moments(design: Design, local: Grouping | None, joint: bool) -> Moments:
         product = csr_matrix((weight, (level[own], np.arange(len(own)))), (levels, len(own)))
         crossed = [z[own][:, :, None] * other[:, None, :] for other in (z[own], d, out)]
         zz, zd, zy = (
-            (product @ c.reshape(len(own), -1)).reshape(levels, z.shape[1], c.shape[2]) for c in crossed
+            (product @ c.reshape(len(own), np.prod(c.shape[1:]))).reshape(levels, z.shape[1], c.shape[2])
+            for c in crossed
         )
         part = {"dd": d.T @ (each * d), "dy": d.T @ (each * out), "yy": out.T @ (each * out)}
         part |= {"zz": zz, "zd": zd, "zy": zy}

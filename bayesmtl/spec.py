@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from bayesmtl import keys
-from bayesmtl.dag import Dag
+from bayesmtl.causal.dag import Dag
 from bayesmtl.errors import Finding, ModelError, unknown
 from bayesmtl.formulas import quoted
 from bayesmtl.parts import Part
 
-_OWN = ("formula", "importance", "weights", "soft")  # a task's keys that are not its likelihood's
+_OWN = ("formula", "dag", "importance", "weights", "soft")  # a task's keys that are not its likelihood's
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Task:
     """One outcome: its column, what predicts it, how its cells scatter, and what they count.
 
     ``importance`` and the column ``weights`` temper its likelihood; ``soft`` are the columns of the
-    probabilities of its categories, in place of a category.
+    probabilities of its categories, in place of a category; ``dag`` is what its table says of the graph.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Task:
     importance: float = 1.0
     weights: str | None = None
     soft: tuple[str, ...] = ()
+    dag: Dag = field(default_factory=Dag)
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,13 @@ class Model:
     ----------
     tasks
         A likelihood for each outcome: a name, or a table with ``kind``, its options, and a
-        ``formula`` of the task's own. ``importance``, a number, and ``weights``, a column, temper the
-        likelihood. For tasks as rows: ``by``, ``outcome`` and ``kind``.
+        ``formula`` and a ``dag`` of the task's own. ``importance``, a number, and ``weights``, a column,
+        temper the likelihood. For tasks as rows: ``by``, ``outcome`` and ``kind``.
     formula
         What predicts every task that has no formula. Without it, a task's predictors are its
         measured causes in the graph.
     dag
-        The causal graph, as text or as a Dag.
+        The causal graph, as text or as a Dag; it becomes one with those of the tasks.
     relation, shrinkage, residual, engine
         Parts: a name, or a table with ``kind`` and options. A list of relations is their sum.
     priors
@@ -118,6 +119,8 @@ class Model:
             wrong += keys.data_faults(self.data)
         if wrong:
             raise ModelError(*wrong)
+        own = self.listed_tasks([""] if self.as_rows else None)
+        object.__setattr__(self, "dag", _joined(self.dag, *(task.dag for task in own)))
         object.__setattr__(self, "references", tuple(map(str, self.references)))
 
     @classmethod
@@ -162,7 +165,8 @@ class Model:
         formula = self._predictors(column, settings.get("formula", self.formula))
         own = {key: settings[key] for key in ("importance", "weights") if key in settings}
         likelihood = {key: value for key, value in settings.items() if key not in _OWN}
-        return Task(name, column, formula, likelihood, soft=tuple(settings.get("soft", ())), **own)
+        soft, dag = tuple(settings.get("soft", ())), Dag.read(settings.get("dag", ""))
+        return Task(name, column, formula, likelihood, soft=soft, dag=dag, **own)
 
     def _predictors(self, node: str, formula: str | None) -> str | None:
         """A formula as given, or that of the node's measured causes in the graph."""
@@ -182,6 +186,16 @@ class Model:
         table = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "folder"}
         table["dag"] = str(self.dag)
         return json.dumps({k: v for k, v in table.items() if v}, ensure_ascii=False)
+
+
+def _joined(*dags: Dag) -> Dag:
+    """Graphs as one; of two signs of an arrow the first stays."""
+    return Dag(
+        arrows=frozenset().union(*(dag.arrows for dag in dags)),
+        arcs=frozenset().union(*(dag.arcs for dag in dags)),
+        latent=frozenset().union(*(dag.latent for dag in dags)),
+        signs={arrow: sign for dag in reversed(dags) for arrow, sign in dag.signs.items()},
+    )
 
 
 def load(path: str | Path) -> Model:

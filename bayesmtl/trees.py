@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import xarray as xr
 from numpyro.handlers import seed, trace
 
+from bayesmtl.basis import carry
 from bayesmtl.chains import Run
 from bayesmtl.condensed import first_cells
 from bayesmtl.description import describe
@@ -18,8 +20,9 @@ from bayesmtl.design import Design
 from bayesmtl.errors import Finding
 from bayesmtl.labelled import cellwise, constants, merged
 from bayesmtl.program import Program
-from bayesmtl.replay import anatomy, teller
+from bayesmtl.replay import Anatomy, anatomy, teller
 
+ONCE = {"xla_backend_optimization_level": 0}  # of a program that runs once: half the time to compile
 LARGEST = 20_000_000  # pointwise values that are kept; a larger posterior leaves them out
 
 
@@ -38,12 +41,31 @@ def grow(design: Design, program: Program, run: Run, start: int) -> xr.DataTree:
     data, (chains, draws) = run.data, run.stats["potential_energy"].shape
     few = chains * draws * sum(len(f.y) for f in design.families) <= LARGEST
     pointwise = few and design.kinds is None
+    known = anatomy(program, data)
     tell = teller(design, program, data if pointwise else first_cells(design, data), pointwise)
-    keys = jax.random.split(jax.random.key(start + 1), chains + 1)
-    told = [tell({n: v[c] for n, v in run.sites.items()}, draws, keys[c]) for c in range(chains)]
+    *keys, last = jax.random.split(jax.random.key(start + 1), chains + 1)
+    with ThreadPoolExecutor(1) as pool:  # the prior is drawn while the draws are told
+        expected = _expected(pool, program, data, draws, last)
+        groups = _drawn(design, known, run, tell, keys)
+    groups |= _forecast(design, known, tell, expected.result(), last)
+    return carry(_tree(design, known, groups), run.basis)
+
+
+def regrow(post: xr.DataTree, design: Design, known: Anatomy, tell: Any, run: Run, start: int) -> xr.DataTree:
+    """A run on more rows as a tree; what is expected before any response stays as ``post`` has it."""
+    keys = jax.random.split(jax.random.key(start + 1), run.stats["potential_energy"].shape[0])
+    groups = _drawn(design, known, run, tell, list(keys))
+    groups |= {"prior": post["prior"].to_dataset()} if "prior" in post else {}
+    return carry(_tree(design, known, groups), run.basis)
+
+
+def _drawn(design: Design, known: Anatomy, run: Run, tell: Any, keys: list[Any]) -> dict[str, xr.Dataset]:
+    """The groups of the draws themselves."""
+    draws = run.stats["potential_energy"].shape[1]
+    told = [tell({n: v[c] for n, v in run.sites.items()}, draws, key) for c, key in enumerate(keys)]
     recorded, log_prior, cells = jax.tree.map(lambda *each: np.stack(each), *told)
-    posterior, likely, predictive = _groups(design, program, data, recorded, cells)
-    groups = {
+    posterior, likely, predictive = _groups(design, known, recorded, cells)
+    return {
         "posterior": posterior,
         "sample_stats": xr.Dataset({k: (("chain", "draw"), v) for k, v in _stats(run.stats).items()}),
         "log_prior": xr.Dataset(
@@ -51,32 +73,39 @@ def grow(design: Design, program: Program, run: Run, start: int) -> xr.DataTree:
         ),
         "log_likelihood": likely,
         "posterior_predictive": predictive,
-        **forecast(design, program, data, draws, keys[chains], tell),
     }
-    return _tree(design, program, data, groups)
-
-
-def forecast(
-    design: Design, program: Program, data: Mapping[str, Any], draws: int, key: Any, tell: Any = None
-) -> dict[str, xr.Dataset]:
-    """The groups ``prior`` and ``prior_predictive``: what is expected before any response is seen."""
-    tell = tell or teller(design, program, data, design.kinds is None)
-    first, second = jax.random.split(key)
-    sites = jax.jit(jax.vmap(lambda one: _latent(program, data, one)))(jax.random.split(first, draws))
-    recorded, _, cells = jax.tree.map(lambda v: v[None], tell(sites, draws, second, observed=False))
-    prior, _, predictive = _groups(design, program, data, recorded, cells)
-    return {"prior": prior, "prior_predictive": predictive}
 
 
 def before(design: Design, program: Program, data: Mapping[str, Any], draws: int, start: int) -> xr.DataTree:
     """What is expected before any response is seen, as a tree."""
-    groups = forecast(design, program, data, draws, jax.random.key(start + 1))
-    return _tree(design, program, data, groups)
+    known, key = anatomy(program, data), jax.random.key(start + 1)
+    tell = teller(design, program, data, design.kinds is None)
+    with ThreadPoolExecutor(1) as pool:
+        expected = _expected(pool, program, data, draws, key).result()
+    return _tree(design, known, _forecast(design, known, tell, expected, key))
 
 
-def _tree(
-    design: Design, program: Program, data: Mapping[str, Any], groups: Mapping[str, xr.Dataset]
-) -> xr.DataTree:
+def _expected(
+    pool: Executor, program: Program, data: Mapping[str, Any], draws: int, key: Any
+) -> Future[dict[str, Any]]:
+    """Draws of the latent sites from their prior, which a pool compiles and makes; [draw, ...]."""
+    keys = jax.random.split(jax.random.fold_in(key, 0), draws)
+    lowered = jax.jit(jax.vmap(lambda one: _latent(program, data, one))).lower(keys)
+    return pool.submit(lambda: lowered.compile(ONCE)(keys))
+
+
+def _forecast(
+    design: Design, known: Anatomy, tell: Any, sites: Mapping[str, Any], key: Any
+) -> dict[str, xr.Dataset]:
+    """The groups ``prior`` and ``prior_predictive``: what is expected before any response is seen."""
+    draws = len(next(iter(sites.values())))
+    told = tell(sites, draws, jax.random.fold_in(key, 1), observed=False)
+    recorded, _, cells = jax.tree.map(lambda v: v[None], told)
+    prior, _, predictive = _groups(design, known, recorded, cells)
+    return {"prior": prior, "prior_predictive": predictive}
+
+
+def _tree(design: Design, known: Anatomy, groups: Mapping[str, xr.Dataset]) -> xr.DataTree:
     """Groups of draws, those that are empty left out, beside the data."""
     kept = {
         name: group.assign_coords(chain=np.arange(group.sizes["chain"]), draw=np.arange(group.sizes["draw"]))
@@ -85,7 +114,7 @@ def _tree(
     }
     if design.kinds is None:
         kept["observed_data"] = xr.Dataset(cellwise(design, {f.name: f.responses for f in design.families}))
-    kept["constant_data"] = constants(design, anatomy(program, data).losses)
+    kept["constant_data"] = constants(design, known.losses)
     return xr.DataTree.from_dict(kept)
 
 
@@ -97,11 +126,10 @@ def _latent(program: Program, data: Mapping[str, Any], key: Any) -> dict[str, An
 
 
 def _groups(
-    design: Design, program: Program, data: Mapping[str, Any], recorded: Any, cells: Any
+    design: Design, known: Anatomy, recorded: Any, cells: Any
 ) -> tuple[xr.Dataset, xr.Dataset, xr.Dataset]:
     """Parameters, log densities of cells and new responses; the last two are empty if they were left out."""
-    axes = anatomy(program, data).axes
-    parameters = xr.Dataset(merged(design, axes, recorded | _per_task(design, cells)))
+    parameters = xr.Dataset(merged(design, known.axes, recorded | _per_task(design, cells)))
     if any("y" not in cells[f.name] for f in design.families):
         return parameters, xr.Dataset(), xr.Dataset()
     density = {f.name: cells[f.name]["log_prob"] for f in design.families}

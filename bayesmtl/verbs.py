@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def check(args: argparse.Namespace) -> int:
-    """Print the findings; 1 if one is an error."""
+    """Print the findings; 1 if one is an error, or with ``--strict`` a warning."""
     table, code = None, 0
     if args.table and not args.graph:
         try:
@@ -34,7 +34,7 @@ def check(args: argparse.Namespace) -> int:
         except ModelError as error:
             findings = list(error.findings)
         say(path, findings)
-        if any(finding.level == "error" for finding in findings):
+        if any(f.level == "error" or (args.strict and f.level == "warning") for f in findings):
             code = 1
         else:
             print(f"{path}: well")
@@ -55,7 +55,7 @@ def _findings(path: Path, table: "pd.DataFrame | None", graph: bool) -> list[Fin
             table = tables.read(model.data["table"], model.folder)
         except ModelError as error:
             unread += error.findings
-    return [*check(model, table), *unread]
+    return [*unread, *check(model, table)]
 
 
 def draw(args: argparse.Namespace) -> int:
@@ -148,6 +148,19 @@ def predict(args: argparse.Namespace) -> int:
         write(out, text.encode())
     else:
         print(text, end="")
+    return 0
+
+
+def update(args: argparse.Namespace) -> int:
+    """Write the posterior of old and new rows."""
+    out = room(args.out or Path(f"{stem(args.file)}.updated.zarr.zip"))
+    table = given(args.table)
+    from bayesmtl.store import read, save
+    from bayesmtl.updating import update
+
+    post = update(read(args.file), table, seed=args.seed)
+    save(post, out)
+    print(f"posterior: {args.out or out.name}", file=sys.stderr)
     return 0
 
 

@@ -18,7 +18,7 @@ from bayesmtl import cli, parts, printed, progress, store
 from bayesmtl.chains import Progress
 from bayesmtl.errors import Finding, ModelError
 
-VERBS = ["check", "draw", "prior", "fit", "report", "weights", "diagnostics", "predict", "parts"]
+VERBS = ["check", "draw", "prior", "fit", "report", "weights", "diagnostics", "update", "predict", "parts"]
 
 
 @pytest.fixture
@@ -146,6 +146,10 @@ def test_warnings_and_notes_say_so_and_are_no_fault(ward_file, monkeypatch, caps
     assert cli.main(["check", str(ward_file)]) == 0
     err = capsys.readouterr().err
     assert err == f"{ward_file}: dag: warning: is odd. Look.\n{ward_file}: data: note: is big.\n"
+    assert cli.main(["check", "--strict", str(ward_file)]) == 1
+    assert capsys.readouterr() == ("", err)
+    found.pop(0)
+    assert cli.main(["check", "--strict", str(ward_file)]) == 0
 
 
 def test_a_table_is_the_given_one_or_the_models_own_or_none(ward_file, wards, monkeypatch, capsys):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bayesmtl.dag import Dag
+from bayesmtl.causal.dag import Dag
 from bayesmtl.errors import ModelError
 
 NAMES = st.text(
@@ -73,11 +73,48 @@ def test_quotes_hold_what_would_be_read_otherwise():
         "digraph G { u [unobserved]; u -> {a y}; a -> y; }",
         'strict digraph "my graph" {\n"u" [latent]\n"u" -> a -> y; u -> "y"\n}\n',
         "latent: u\nu -> a -> y\nu -> y",
+        "dag { u [latent] u -> a u -> y a -> y }",
+        'digraph {\nnode [color="#1f5a8c"]; rankdir=LR\n/* a -> z */ u [label="U]",latent]\n'
+        'subgraph cluster_1 { u -> a }\nu ->\n y; { rank=same; a; y }\n a -> y [label="b -> c"] // u -> z\n}',
+        'graph [ directed 1\nnode [ id 0 label "u" observed "no" ]\nnode [ id 1 label "a" ]\n'
+        'node [ id 2 label "y" ]\nedge [ source 0 target 1 ]\nedge [ source 0 target 2 ]\n'
+        "edge [ source 1 target 2 ]\n]",
+        'Creator "igraph"\nVersion 1\ngraph\n[\n  directed 1\n  node\n  [\n    id 0\n    name "u"\n'
+        '    latent 1\n  ]\n  node [ id 5 name "a" ]\n  node\n  [\n    id 6\n    name "y"\n  ]\n'
+        "  edge [ source 0 target 5 ] edge [ source 0 target 6 ] edge [ source 5 target 6 ]\n]",
     ],
 )
-def test_dagitty_and_dot_are_read(text):
+def test_dagitty_dot_and_gml_are_read(text):
     dag = Dag.read(text)
     assert dag == Dag(frozenset({("u", "a"), ("u", "y"), ("a", "y")}), latent=frozenset({"u"}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x[t-1] -> x[t] -> y[t+1]\nlatent: y[t+1]\nx[0] -> x[t]",
+        "dag { x[t-1] [exposure] x[t-1]->x[t] x[t] -> y[t+1]; y[t+1] [latent,outcome]\n x[0] -> x[t] }",
+        'digraph { x[t-1][shape=box]; "x[t-1]" -> x[t] -> "y[t+1]"; "y[t+1]"[latent]; x[0] -> x[t]; }',
+    ],
+)
+def test_the_time_of_a_node_is_part_of_its_name(text):
+    dag = Dag.read(text)
+    assert dag.arrows == {("x[t-1]", "x[t]"), ("x[t]", "y[t+1]"), ("x[0]", "x[t]")}
+    assert dag.latent == {"y[t+1]"}
+    assert '"' not in str(dag) and Dag.read(str(dag)) == dag
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "graph [ node [ id 0 ] ]",
+        "graph [ directed 1 node [ ]",
+        "graph [ directed 1 edge [ source 0 target 1 ] ]",
+    ],
+)
+def test_gml_that_is_no_causal_graph_is_refused(text):
+    with pytest.raises(ModelError, match="GML"):
+        Dag.read(text)
 
 
 @pytest.mark.parametrize("text", ["nonsense", "a ->", "-> b", "a -> , -> b", "a - b"])
@@ -130,3 +167,45 @@ def test_causes_and_nodes():
     assert dag.causes("c") == {"a", "b"}
     assert dag.nodes == {"a", "b", "c", "d", "u"}
     assert bool(dag) and not Dag() and not Dag.read(" \n# only a comment")
+
+
+@given(
+    st.frozensets(
+        st.tuples(st.sampled_from("abcdef"), st.sampled_from("abcdef")).filter(lambda p: p[0] < p[1])
+    ),
+    st.frozensets(st.sampled_from([("a", "d"), ("b", "c"), ("c", "f"), ("b", "e")])),
+    st.frozensets(st.sampled_from("bcdef")),
+)
+@settings(deadline=None, derandomize=True, max_examples=300)
+def test_separation_agrees_with_networkx(arrows, arcs, given_nodes):
+    dag = Dag(arrows, arcs)
+    graph = dag.graph
+    graph.add_edges_from((f"{a}{b}", end) for a, b in arcs for end in (a, b))
+    given_nodes &= dag.nodes
+    for end in dag.nodes - given_nodes - {"a"}:
+        if "a" in dag.nodes:
+            expected = networkx.is_d_separator(graph, {"a"}, {end}, set(given_nodes))
+            assert dag.separated("a", end, given_nodes) == expected
+            assert (end in dag.connected(["a"], given_nodes)) != expected
+
+
+def test_paths_effects_and_ancestors():
+    dag = Dag.read("a -> b -> c <- d\nb <-> e\nlatent: f")
+    assert dag.effects("b") == {"c"} and dag.ancestors(["c"]) == {"a", "b", "d"} and not dag.effects("f")
+    assert dag.path(["a"], "c") == ("a", "->", "b", "->", "c")
+    assert dag.path(["a"], "d") is None
+    assert dag.path(["a"], "d", ["c"]) == ("a", "->", "b", "->", "c", "<-", "d")
+    assert dag.path(["a"], "e", ["c"]) == ("a", "->", "b", "<->", "e")
+
+
+@pytest.mark.parametrize(
+    ("text", "asked", "said"),
+    [
+        ("age -> job", ("age", "jobb"), 'dag: no node called "jobb". Did you mean "job"?'),
+        ("age -> job", ("age", "job", ["age"]), '"age" stands on two sides'),
+        ("age -> job -> age", ("age", "job"), "has a cycle: age -> job -> age"),
+    ],
+)
+def test_questions_without_an_answer_are_refused(text, asked, said):
+    with pytest.raises(ModelError, match=said.replace("?", r"\?")):
+        Dag.read(text).separated(*asked)

@@ -15,7 +15,7 @@ ODD = ["a:b", "a.b", "hours worked", "längd", 'say "hi"', r"back\nslash", "<b>o
 
 def odd(name: str) -> Model:
     """A model whose one predictor has a name."""
-    from bayesmtl.dag import Dag
+    from bayesmtl.causal.dag import Dag
 
     return Model(tasks={"y": "gaussian"}, dag=Dag(frozenset({(name, "y")})))
 

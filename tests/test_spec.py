@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from bayesmtl import tables
+from bayesmtl.causal.dag import Dag
 from bayesmtl.checks import check
-from bayesmtl.dag import Dag
 from bayesmtl.encoded import encode
 from bayesmtl.errors import ModelError
 from bayesmtl.spec import Model, load

@@ -15,14 +15,15 @@ PACKAGE = Path(bayesmtl.__file__).parent
 # Low to high: a module may import those of lower rows, and in its own row those before it.
 LAYERS = [
     ["errors"],
-    ["axes", "priors", "matching", "dag"],
+    ["axes", "priors", "matching", "causal"],
     ["options", "parts", "tables", "summary", "chunks", "group_terms", "terms", "formulas"],
     ["keys", "spec"],
     ["kin", "levels", "groups", "grouped", "layout", "pairs"],
     ["responses", "served", "separation", "gaps", "predictor_model"],
     ["configurations", "design", "encoded", "kinds"],
     ["wording", "group_wording", "description", "picture", "printed"],
-    ["conflicts", "checks", "recipe", "summarised"],
+    ["conflicts", "mechanisms", "checks", "recipe", "summarised"],
+    ["variables", "residualised", "independence", "implied", "falsification"],
     ["runtime", "correlations", "sites"],
     [
         "outcomes",
@@ -40,12 +41,12 @@ LAYERS = [
     ["relations", "shrinkage", "likelihoods", "residuals"],
     ["frames", "program", "replay", "pilot", "moments", "arrow", "coordinates", "coefficients"],
     ["collapsible", "collapsed"],
-    ["aggregated", "condensed", "space", "modes"],
+    ["aggregated", "subsampled", "condensed", "space", "modes"],
     ["weighted", "pieces", "checkpoints", "fingerprint", "sampling", "chains", "proposals", "adaptive"],
     ["progress"],
     ["engines"],
-    ["labelled", "trees", "store", "prior_predictive"],
-    ["renewed", "prediction", "posterior"],
+    ["labelled", "basis", "trees", "store", "prior_predictive"],
+    ["renewed", "prediction", "bare", "observed", "cumulative", "reweighted", "updating", "posterior"],
     ["reports"],
     ["page"],
     ["files", "verbs", "cli"],
@@ -100,8 +101,9 @@ def everything(path: Path) -> set[str]:
 def test_public_names_are_sorted_and_real():
     assert bayesmtl.__all__ == sorted(bayesmtl.__all__)
     assert bayesmtl.__all__ == [
-        *("Dag", "Model", "ModelError", "check", "diagnostics", "draw", "fit", "load", "predict"),
-        *("predictions", "prior", "read", "report", "save", "summarise", "weights"),
+        *("Dag", "Model", "ModelError", "check", "diagnostics", "draw", "fit"),
+        *("implications", "load", "predict"),
+        *("predictions", "prior", "read", "report", "save", "summarise", "update", "weights"),
     ]
     for name in bayesmtl.__all__:
         thing = getattr(bayesmtl, name)

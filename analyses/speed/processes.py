@@ -8,7 +8,7 @@ from pathlib import Path
 
 def interpreter(script: Path) -> str:
     """The Python of a script's own environment, with all that it needs installed."""
-    subprocess.run(["uv", "sync", "--quiet", "--script", script], check=True)
+    subprocess.run(["uv", "sync", "--quiet", "--compile-bytecode", "--script", script], check=True)
     found = subprocess.run(["uv", "python", "find", "--script", script], check=True, capture_output=True)
     return found.stdout.decode().strip()
 

@@ -12,7 +12,7 @@ import numpyro
 from numpyro.distributions import ImproperUniform, constraints
 from numpyro.infer import NUTS
 
-from bayesmtl.chains import Problem, Run, run
+from bayesmtl.chains import Basis, Problem, Run, run, sampler
 from bayesmtl.collapsed import collapse
 from bayesmtl.collapsible import required
 from bayesmtl.modes import Mode, Slope, mode
@@ -52,18 +52,9 @@ def collapsed(
     required(*model, remedy='Use engine = "nuts", or leave the engine out.')
     times = [time.perf_counter()]
     one = collapse(*model)
+    if problem.moments is not None:
+        one = replace(one, data={**one.data, "moments": jax.tree.map(jnp.asarray, dict(problem.moments))})
     left = space(one.program, one.data)
-    times.append(time.perf_counter())
-    compiled = jax.jit(jax.value_and_grad(left.density)).lower(jnp.zeros(left.size), one.data).compile()
-    times.append(time.perf_counter())
-
-    def density(point: np.ndarray) -> tuple[float, np.ndarray]:
-        value, slope = compiled(jnp.asarray(point), one.data)
-        return float(value), np.asarray(slope)
-
-    top = mode(density, left.size)
-    data = jax.tree.map(jnp.asarray, {"known": one.data, "place": top.place, "root": top.root})
-    starts = [{WHITE: at} for at in _starts(density, top, chains, problem.seed)]
     times.append(time.perf_counter())
 
     def white(data: Any) -> None:
@@ -81,13 +72,25 @@ def collapsed(
 
     kernel = NUTS(white, target_accept_prob=target_accept, dense_mass=left.size < MANY)
     keys = jax.random.split(jax.random.fold_in(jax.random.key(problem.seed), 1), chains)
-    traced = finish.lower(jnp.zeros((BATCH, left.size)), np.arange(BATCH), keys[0], data)
-    times.append(time.perf_counter())
-    with ThreadPoolExecutor(1) as pool:
-        finishing = pool.submit(traced.compile)  # while the chains run
-        free = run(
-            kernel, data, problem, starts, engine="collapsed", chains=chains, warmup=warmup, draws=draws
-        )
+    zero = jnp.zeros(left.size)
+    data = {"known": jax.tree.map(jnp.asarray, one.data), "place": zero, "root": jnp.eye(left.size)}
+    with ThreadPoolExecutor() as pool:  # programs are compiled while others are written, and chains run
+        slope = pool.submit(jax.jit(jax.value_and_grad(left.density)).lower(zero, one.data).compile)
+        compiling = sampler(kernel, data, pool, {WHITE: zero}, chains=chains, warmup=warmup)
+        batch = jnp.zeros((BATCH, left.size)), np.arange(BATCH), keys[0]
+        finishing = pool.submit(finish.lower(*batch, data).compile)
+        times.append(time.perf_counter())
+        compiled = slope.result()
+
+        def density(point: np.ndarray) -> tuple[float, np.ndarray]:
+            value, gradient = compiled(jnp.asarray(point), data["known"])
+            return float(value), np.asarray(gradient)
+
+        top = mode(density, left.size)
+        data |= {"place": jnp.asarray(top.place), "root": jnp.asarray(top.root)}
+        starts = [{WHITE: at} for at in _starts(density, top, chains, problem.seed)]
+        times.append(time.perf_counter())
+        free = run(compiling, data, problem, starts, engine="collapsed", draws=draws)
     start = time.perf_counter()
     points = free.sites[WHITE]
     count = points.shape[1]
@@ -97,11 +100,10 @@ def collapsed(
         for at in range(0, count, BATCH)
     ]
     sites = {name: _chains(chains, count, [each[name] for each in done]) for name in done[0]}
-    seconds = dict(
-        zip(("moments", "mode compile", "mode", "complete trace"), np.diff(times).tolist(), strict=True)
-    )
-    seconds |= free.seconds | {"complete": time.perf_counter() - start}
-    return replace(free, sites=sites, data=problem.data, seconds=seconds)
+    seconds = free.seconds | dict(zip(("moments", "trace", "mode"), np.diff(times).tolist(), strict=True))
+    seconds["complete"] = time.perf_counter() - start
+    basis = Basis(top.place + points @ top.root.T, -free.stats["potential_energy"], one.data["moments"])
+    return replace(free, sites=sites, data=problem.data, seconds=seconds, basis=basis)
 
 
 def _starts(density: Slope, top: Mode, chains: int, seed: int) -> list[np.ndarray]:

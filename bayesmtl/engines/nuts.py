@@ -1,6 +1,7 @@
 """The No-U-Turn sampler."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import jax
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 from numpyro.infer import NUTS
 
 from bayesmtl.aggregated import aggregate
-from bayesmtl.chains import Problem, Run, run
+from bayesmtl.chains import Problem, Run, run, sampler
 from bayesmtl.condensed import condense
 from bayesmtl.parts import Chance, Count
 from bayesmtl.pilot import pilot
@@ -44,5 +45,7 @@ def nuts(
     fewer = aggregate(problem.design, fewer)
     seconds["cells"] = time.perf_counter() - start
     kernel = NUTS(program, target_accept_prob=target_accept)
-    done = run(kernel, fewer, problem, engine="nuts", chains=chains, warmup=warmup, draws=draws)
+    with ThreadPoolExecutor() as pool:
+        compiling = sampler(kernel, fewer, pool, chains=chains, warmup=warmup)
+        done = run(compiling, fewer, problem, engine="nuts", draws=draws)
     return replace(done, data=data, seconds=seconds | done.seconds)

@@ -68,8 +68,9 @@ def _approximate(post: xr.DataTree) -> str:
     if not approximate(post):
         return ""
     k, effective = post.attrs["pareto_k"], post.attrs["effective"]
+    how = "draws were weighted towards new rows" if "updates" in post.attrs else "no Markov chain was run"
     return (
-        "These answers are approximate: no Markov chain was run. The Pareto k of the approximation is "
+        f"These answers are approximate: {how}. The Pareto k of the approximation is "
         f"{k:.2f} (up to 0.7 it can be trusted), and its draws are worth {effective:,.0f} independent ones."
     )
 

@@ -1,0 +1,1 @@
+"""Causal graphs, and what they say of effects: all without a table."""

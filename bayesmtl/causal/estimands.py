@@ -1,0 +1,126 @@
+"""What the weight of one predictor tells, in a linear model that follows the graph."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from bayesmtl.causal.dag import Dag
+from bayesmtl.causal.dseparation import between
+from bayesmtl.causal.paths import mediators, onward
+from bayesmtl.causal.validity import shown
+
+
+@dataclass(frozen=True)
+class Effect:
+    """The weight is the effect along the causal paths that meet no other predictor.
+
+    Parameters
+    ----------
+    through
+        The other predictors on causal paths: with none the effect is the total one, else a direct one.
+    """
+
+    through: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Biased:
+    """The weight is something else.
+
+    Parameters
+    ----------
+    reason
+        Why, as a sentence without its full stop.
+    path
+        The open path that is not causal, or the causal one that is blocked in part.
+    by
+        The other predictors that open or block it; without any it is open as it is.
+    """
+
+    reason: str
+    path: tuple[str, ...]
+    by: frozenset[str]
+
+
+def estimand(dag: Dag, exposure: str, outcome: str, given: Iterable[str]) -> Effect | Biased:
+    """What the weight of an exposure tells in the regression of an outcome on it and on others.
+
+    By the single-door criterion, for all causal paths that meet no other predictor at once: none of these
+    is an effect of what lies on such a path, and they block every other path. This holds for every
+    exposure among the predictors just if adjusting for the rest tells their joint effect.
+
+    Parameters
+    ----------
+    dag
+        The causal graph, without a cycle.
+    exposure, outcome
+        A predictor, and the node that it acts on.
+    given
+        The other predictors, and the nodes by which rows are grouped.
+
+    References
+    ----------
+    Pearl (2009). Causality: models, reasoning, and inference, 2nd edition, theorem 5.3.1. Cambridge
+        University Press.
+
+    Examples
+    --------
+    >>> estimand(Dag.read("age -> drug -> stroke <- age"), "age", "stroke", ["drug"])
+    Effect(through=frozenset({'drug'}))
+    """
+    given = frozenset(given)
+    free = _free(dag, exposure, outcome, given)
+    if wrong := given & (free | dag.descendants(free)):
+        node = min(wrong)
+        nearest = (onward(dag, free, node) or (node,))[0]
+        path = via(dag, exposure, [nearest], outcome, given)
+        return Biased(f'"{node}" is an effect of "{nearest}", on the causal path {shown(path)}', path, wrong)
+    path = _cut(dag, exposure, free).path([exposure], outcome, given) or ()
+    if not path:
+        return Effect(given & mediators(dag, frozenset([exposure]), outcome))
+    colliders = [
+        node
+        for before, node, after in zip(path[1::2], path[2::2], path[3::2])
+        if before.endswith(">") and after.startswith("<")
+    ]
+    by = given & (dag.descendants(colliders) | set(colliders))
+    names = ", ".join(f'"{name}"' for name in sorted(by))
+    return Biased(f"{f'{names} opens ' if by else ''}{shown(path)}{'' if by else ' is open'}", path, by)
+
+
+def closing(
+    dag: Dag, exposure: str, outcome: str, given: frozenset[str], barred: Iterable[str] = ()
+) -> frozenset[str] | None:
+    """The measured nodes nearest to the outcome that close what the given ones leave open, or None.
+
+    References
+    ----------
+    Henckel, Perkovic and Maathuis (2022). Graphical criteria for efficient total effect estimation via
+        adjustment in causal linear models. Journal of the Royal Statistical Society B 84, 579-599.
+    """
+    free = _free(dag, exposure, outcome, given)
+    after = free | dag.descendants(free) | dag.descendants([outcome])
+    allowed = dag.nodes - dag.latent - after - given - {exposure, outcome} - frozenset(barred)
+    graph = between(_cut(dag, exposure, free), [exposure], outcome, given, allowed)
+    return None if exposure in graph[outcome] else frozenset(graph[outcome])
+
+
+def via(
+    dag: Dag, exposure: str, steps: Iterable[str], outcome: str, barred: frozenset[str] = frozenset()
+) -> tuple[str, ...]:
+    """A shortest causal path through one of some nodes; it meets no barred node."""
+    ways = []
+    for step in sorted(steps):
+        before, after = onward(dag, [exposure], step, barred), onward(dag, [step], outcome, barred)
+        ways += [before + after[1:]] if before and after else []
+    return min(ways, key=len)
+
+
+def _free(dag: Dag, exposure: str, outcome: str, given: frozenset[str]) -> frozenset[str]:
+    """The nodes after the exposure on causal paths that meet no given node."""
+    rest = replace(dag, arrows=frozenset((a, b) for a, b in dag.arrows if b not in given))
+    return mediators(rest, frozenset([exposure]), outcome)
+
+
+def _cut(dag: Dag, exposure: str, free: frozenset[str]) -> Dag:
+    """The graph without the arrows by which these paths begin."""
+    return replace(dag, arrows=frozenset((a, b) for a, b in dag.arrows if a != exposure or b not in free))
