@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from bayesmtl.causal.dag import Dag as Dag
     from bayesmtl.checks import check as check
     from bayesmtl.errors import ModelError as ModelError
+    from bayesmtl.identification import identify as identify
     from bayesmtl.implied import implications as implications
     from bayesmtl.page import report as report
     from bayesmtl.picture import draw as draw
@@ -30,6 +31,7 @@ _HOME = {
     "diagnostics": "reports.diagnostics",
     "draw": "picture",
     "fit": "posterior",
+    "identify": "identification",
     "implications": "implied",
     "load": "spec",
     "predict": "prediction",

@@ -32,9 +32,9 @@ def check(model: Model, table: Any = None) -> list[Finding]:
     if not model.as_rows:
         found += [*conflicts.names(model, model.tasks), *_tables(model)]
     if model.dag and not any(finding.level == "error" for finding in found):
-        regressions = list(_regressions(model))
-        found += bad_controls.faults(regressions)
-        found += mechanisms.faults(model, regressions)
+        seen = regressions(model)
+        found += bad_controls.faults(seen)
+        found += mechanisms.faults(model, seen)
     if table is not None:
         from bayesmtl import columns  # pandas and JAX start here
 
@@ -93,18 +93,18 @@ def _graph(model: Model) -> Iterator[Finding]:
             yield from _predictors(model, task)
 
 
-def _regressions(model: Model) -> Iterator[Regression]:
-    """The tasks as the graph sees them."""
-    nodes = model.dag.nodes
+def regressions(model: Model) -> list[Regression]:
+    """The tasks that are in the graph, as it sees them."""
+    found, nodes = [], model.dag.nodes
     for task in outcomes(model):
         if task.column in nodes:
             terms = [name for name in predictors(task.formula or "") if name in nodes]
             by = [model.tasks["by"]] if model.as_rows else []
             groups = frozenset([*factors(task.formula or ""), *by]) & nodes - {task.column, *terms}
             where = place(model, task)
-            yield Regression(
-                where, task.name, task.column, tuple(terms), model.dag, groups - model.dag.latent
-            )
+            groups -= model.dag.latent
+            found.append(Regression(where, task.name, task.column, tuple(terms), model.dag, groups))
+    return found
 
 
 def _task(model: Model, task: Task) -> Iterator[Finding]:

@@ -71,6 +71,7 @@ _PLACES = {"MODELS": "file", "MODEL": "file", "POST": "file", "SAVED": "file", "
 _ASK = "POST TABLE --seed --checkpoint --format"
 _VERBS: dict[str, tuple[Any, str, str]] = {
     "check": (verbs.check, "say everything wrong with model files", "MODELS --table --graph --strict"),
+    "dag": (verbs.dag, "say which effects the graph lets the table tell", "MODEL --table --graph --format"),
     "draw": (verbs.draw, "draw a model's graph, as DOT or by the name of --out", "MODEL --out"),
     "prior": (verbs.prior, "say what the prior alone expects", "MODEL --table --seed --draws --format"),
     "fit": (verbs.fit, "condition a model on a table", "MODEL TABLE --seed --checkpoint --out"),

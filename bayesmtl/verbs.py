@@ -58,6 +58,27 @@ def _findings(path: Path, table: "pd.DataFrame | None", graph: bool) -> list[Fin
     return [*unread, *check(model, table)]
 
 
+def dag(args: argparse.Namespace) -> int:
+    """Print what a graph lets the table tell, and what it implies of it."""
+    from bayesmtl import printed
+    from bayesmtl.identification import identify
+    from bayesmtl.implied import implications, implied
+    from bayesmtl.spec import load
+
+    model = load(args.file)
+    print(printed.rows(identify(model), args.format), end="")
+    table = None
+    if not args.graph and (args.table or "table" in model.data):
+        from bayesmtl import tables
+
+        table = given(args.table) if args.table else tables.read(model.data["table"], model.folder)
+    if args.format == "table" and (every := implied(model.dag)):
+        print("\nIndependent, by the graph:")
+        tested = table is not None and printed.rows(implications(model, table), args.format)
+        print(tested or "".join(f" {each}\n" for each in every), end="")
+    return 0
+
+
 def draw(args: argparse.Namespace) -> int:
     """Print a graph as DOT, or write its picture."""
     from bayesmtl.picture import FORMATS, draw, render

@@ -18,7 +18,19 @@ from bayesmtl import cli, parts, printed, progress, store
 from bayesmtl.chains import Progress
 from bayesmtl.errors import Finding, ModelError
 
-VERBS = ["check", "draw", "prior", "fit", "report", "weights", "diagnostics", "update", "predict", "parts"]
+VERBS = [
+    "check",
+    "dag",
+    "draw",
+    "prior",
+    "fit",
+    "report",
+    "weights",
+    "diagnostics",
+    "update",
+    "predict",
+    "parts",
+]
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ LAYERS = [
     ["configurations", "design", "encoded", "kinds"],
     ["wording", "group_wording", "description", "picture", "printed"],
     ["conflicts", "mechanisms", "checks", "recipe", "summarised"],
-    ["variables", "residualised", "independence", "implied", "falsification"],
+    ["variables", "residualised", "independence", "implied", "falsification", "identification"],
     ["runtime", "correlations", "sites"],
     [
         "outcomes",
@@ -102,7 +102,7 @@ def test_public_names_are_sorted_and_real():
     assert bayesmtl.__all__ == sorted(bayesmtl.__all__)
     assert bayesmtl.__all__ == [
         *("Dag", "Model", "ModelError", "check", "diagnostics", "draw", "fit"),
-        *("implications", "load", "predict"),
+        *("identify", "implications", "load", "predict"),
         *("predictions", "prior", "read", "report", "save", "summarise", "update", "weights"),
     ]
     for name in bayesmtl.__all__:
