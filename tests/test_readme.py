@@ -68,10 +68,12 @@ def test_the_command_lines_run(tmp_path, monkeypatch):
     (tmp_path / "models").symlink_to(home / "models")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "new.csv").write_text("age,education,income\n40,4,12\n")
+    (tmp_path / "more.csv").write_text("age,education,income,party,ideology,vote\n40,4,12,2,4,0\n")
     for line in blocks("sh")[1].splitlines():
         arguments = shlex.split(line.partition("#")[0])[1:]
         if "*" in " ".join(arguments):
             arguments = ["check", *map(str, sorted(Path("models").glob("*.toml")))]
         assert cli.main(arguments) == 0, line
     names = {p.name for p in tmp_path.iterdir()}
-    assert names == {"models", "new.csv", "election.svg", "election.zarr.zip", "election.html"}
+    written = {"election.svg", "election.zarr.zip", "election.updated.zarr.zip", "election.html"}
+    assert names == {"models", "new.csv", "more.csv", *written}
