@@ -18,6 +18,10 @@ class Axis:
         """Some of the labels, in the order given."""
         return Axis(self.name, tuple(self.labels[i] for i in members))
 
+    def __add__(self, more: "Axis") -> "Axis":
+        """The labels of both, under the name of the first."""
+        return Axis(self.name, self.labels + more.labels)
+
     def other(self) -> "Axis":
         """The same labels under another name, for a matrix of the axis with itself."""
         return Axis(f"{self.name}_", self.labels)

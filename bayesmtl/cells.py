@@ -115,7 +115,7 @@ def _support(members: list[_Checked]) -> Iterator[Finding]:
     likelihood = members[0].task.likelihood
     columns = {name: np.concatenate([m.columns[name] for m in members]) for name in members[0].columns}
     try:
-        inside, words = _allowed(likelihood, np.concatenate([m.y for m in members]), columns)
+        inside, words = allowed(likelihood, np.concatenate([m.y for m in members]), columns)
     except Exception as error:  # a part of the user's own may fail in any way
         problem = f"has a likelihood that fails: {type(error).__name__}: {error}."
         for member in members:
@@ -130,7 +130,7 @@ def _support(members: list[_Checked]) -> Iterator[Finding]:
             yield Finding(f"tasks.{member.task.name}", problem, remedy)
 
 
-def _allowed(
+def allowed(
     likelihood: parts.Part, y: np.ndarray, columns: Mapping[str, np.ndarray]
 ) -> tuple[np.ndarray, str]:
     """Which responses a likelihood allows, and in words what it allows; [cell]."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from bayesmtl import conflicts, mechanisms, parts
-from bayesmtl.causal import bad_controls
+from bayesmtl.causal import bad_controls, direct
 from bayesmtl.causal.regressions import Regression
 from bayesmtl.errors import Finding, unknown
 from bayesmtl.matching import faults
@@ -34,6 +34,7 @@ def check(model: Model, table: Any = None) -> list[Finding]:
     if model.dag and not any(finding.level == "error" for finding in found):
         seen = regressions(model)
         found += bad_controls.faults(seen)
+        found += direct.faults(seen)
         found += mechanisms.faults(model, seen)
     if table is not None:
         from bayesmtl import columns  # pandas and JAX start here
@@ -102,7 +103,7 @@ def regressions(model: Model) -> list[Regression]:
             by = [model.tasks["by"]] if model.as_rows else []
             groups = frozenset([*factors(task.formula or ""), *by]) & nodes - {task.column, *terms}
             where = place(model, task)
-            groups -= model.dag.latent
+            groups -= model.dag.latent | model.dag.selected
             found.append(Regression(where, task.name, task.column, tuple(terms), model.dag, groups))
     return found
 
@@ -113,6 +114,8 @@ def _task(model: Model, task: Task) -> Iterator[Finding]:
     if task.column in model.dag.latent:
         remedy = f'Take "{task.column}" out of latent, or out of the tasks.'
         yield Finding(where, f'"{task.column}" is latent, and so not measured.', remedy)
+    if task.column in model.dag.selected:
+        yield _selects(where, task.column)
     if task.formula is None:
         remedy = f'Write a formula, or draw its causes: "cause -> {task.column}".'
         yield Finding(where, "has no predictors: no formula, and no measured cause in dag.", remedy)
@@ -132,12 +135,21 @@ def _predictors(model: Model, task: Task) -> Iterator[Finding]:
         elif name in dag.latent:
             problem = f'"{name}" is latent, and so not measured.'
             yield Finding(where, problem, drop + ", or from latent.")
+        elif name in dag.selected:
+            yield _selects(where, name)
         elif name in effects and task.column not in dag.descendants([name]):  # that is a cycle
             problem = f'"{name}" is an effect of task "{task.column}".'
             yield Finding(where, problem, drop + " of that task, or turn an arrow.")
         elif dag and name not in dag.nodes:
             remedy = "Draw its arrows: nothing can be checked of it."
             yield Finding(where, f'"{name}" is not in the graph.', remedy, "warning")
+
+
+def _selects(where: str, name: str) -> Finding:
+    """A column that is said to be the same in every row."""
+    problem = f'"{name}" selects the rows, and so is the same in all of them.'
+    remedy = f'If they are taken by its values, draw it: "{name} -> taken" and "selected: taken".'
+    return Finding(where, problem, remedy)
 
 
 def lacking(model: Model, known: Mapping[str, list[str]]) -> Iterator[Finding]:
@@ -178,14 +190,14 @@ def _wanted(model: Model) -> Iterator[tuple[str, str, str]]:
     for task in tasks:
         for where, name in _mentioned(model, task):
             yield task.name, where, name
-    yield from (("", "dag", name) for name in sorted(model.dag.nodes - model.dag.latent))
+    yield from (("", "dag", name) for name in sorted(model.dag.measured))
 
 
 def _mentioned(model: Model, task: Task) -> Iterator[tuple[str, str]]:
     """The columns that a task's formula, its likelihood's options and its weights name."""
-    latent, own = model.dag.latent, "tasks" if model.as_rows else f"tasks.{task.name}"
+    own = "tasks" if model.as_rows else f"tasks.{task.name}"
     for name in mentioned(task.formula or ""):
-        if name not in latent:
+        if name not in model.dag.latent | model.dag.selected:
             yield place(model, task), name
     if not parts.faults("likelihoods", task.likelihood, ""):
         for where, part in conflicts.nested("likelihoods", task.likelihood, own):

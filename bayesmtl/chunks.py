@@ -63,6 +63,17 @@ def head(source: Any, columns: Sequence[str]) -> pd.DataFrame:
     return first() if first else pd.DataFrame(columns=list(columns))
 
 
+def each(source: Any) -> Iterator[pd.DataFrame]:
+    """The rows of an opened source, chunk by chunk, in their order."""
+    columns = names(source)
+    if _partitioned(source):
+        for part in source.to_delayed():
+            yield from each(part.compute())
+    else:
+        for chunk in _chunks(source, columns):
+            yield chunk()
+
+
 def reduced[T](
     source: Any,
     columns: Sequence[str],

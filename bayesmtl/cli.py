@@ -50,16 +50,22 @@ _ARGUMENTS: dict[str, dict[str, Any]] = {
     "ROLE": {"nargs": "?", "help": "such as relations"},
     "NAME": {"nargs": "?", "help": "such as partial, or package.module:function"},
     "--table": {"type": Path, "help": "default: the model's own; - is CSV from stdin"},
+    "--task": {"help": "mark what the formula of this task adjusts for"},
+    "--exposure": {"help": "mark what to adjust for, to tell the effect of this on the task"},
     "--graph": {"action": "store_true", "help": "look at the file and its graph only"},
     "--strict": {"action": "store_true", "help": "a warning counts as an error"},
     "--seed": {"type": _seed, "default": 0, "help": "seed of the draws (default: 0)"},
     "--draws": {"type": _draws, "default": 1000, "help": "how many draws (default: 1000)"},
+    "--simulations": {"type": _draws, "default": 200, "help": "how many tables (default: 200)"},
     "--prob": {
         "type": _prob,
         "default": 0.9,
         "help": "probability of the intervals (default: 0.9)",
     },
     "--out": {"type": Path, "help": "the file to write"},
+    "--given": {"metavar": "TASKS", "help": "tasks whose responses are conditioned on: stay,pain"},
+    "--new-tasks": {"metavar": "TASKS", "help": "tasks as rows that the fit never saw: north,south"},
+    "--probabilities": {"action": "store_true", "help": "those of categories, in place of responses"},
     "--checkpoint": {
         "type": Path,
         "metavar": "FILE",
@@ -71,9 +77,22 @@ _PLACES = {"MODELS": "file", "MODEL": "file", "POST": "file", "SAVED": "file", "
 _ASK = "POST TABLE --seed --checkpoint --format"
 _VERBS: dict[str, tuple[Any, str, str]] = {
     "check": (verbs.check, "say everything wrong with model files", "MODELS --table --graph --strict"),
-    "dag": (verbs.dag, "say which effects the graph lets the table tell", "MODEL --table --graph --format"),
-    "draw": (verbs.draw, "draw a model's graph, as DOT or by the name of --out", "MODEL --out"),
+    "dag": (
+        verbs.dag,
+        "say which effects the graph lets the table tell",
+        "MODEL --table --graph --seed --format",
+    ),
+    "draw": (
+        verbs.draw,
+        "draw a model's graph, as DOT or by the name of --out",
+        "MODEL --task --exposure --out",
+    ),
     "prior": (verbs.prior, "say what the prior alone expects", "MODEL --table --seed --draws --format"),
+    "calibrate": (
+        verbs.calibrate,
+        "fit tables that the model makes itself: is it right on average?",
+        "MODEL --table --simulations --seed --checkpoint --format --out",
+    ),
     "fit": (verbs.fit, "condition a model on a table", "MODEL TABLE --seed --checkpoint --out"),
     "report": (verbs.report, "write the page that answers every question", f"{_ASK} --prob --out"),
     "weights": (verbs.weights, "say what each task weighs", f"{_ASK} --prob"),
@@ -83,7 +102,11 @@ _VERBS: dict[str, tuple[Any, str, str]] = {
         "add new rows to a posterior, without fitting all again",
         "SAVED ROWS --seed --out",
     ),
-    "predict": (verbs.predict, "say what a posterior expects", "SAVED ROWS --prob --format --out"),
+    "predict": (
+        verbs.predict,
+        "say what a posterior expects",
+        "SAVED ROWS --prob --given --new-tasks --probabilities --format --out",
+    ),
     "parts": (verbs.parts, "list the parts, or read one part's manual", "ROLE NAME"),
 }
 

@@ -48,6 +48,12 @@ def unknown(where: str, noun: str, name: str, known: Iterable[str]) -> Finding:
     return Finding(where, f'no {noun} called "{name}".', hint)
 
 
+def named(names: Iterable[str]) -> str:
+    """Names in quotes, those of a set in alphabetical order."""
+    ordered = sorted(names) if isinstance(names, frozenset) else dict.fromkeys(names)
+    return listed([f'"{name}"' for name in ordered])
+
+
 def listed(things: Iterable[object], most: int = 8) -> str:
     """The first few things, and how many more there are."""
     words = list(map(str, things))

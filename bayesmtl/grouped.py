@@ -78,7 +78,11 @@ def learn(predictors: Iterable[Sequence], table: pd.DataFrame, folder: Path) -> 
 
 
 def apply(
-    grouping: Grouping, table: pd.DataFrame, rows: np.ndarray | None = None, where: str = "formula"
+    grouping: Grouping,
+    table: pd.DataFrame,
+    rows: np.ndarray | None = None,
+    where: str = "formula",
+    anonymous: bool = False,
 ) -> Grouping:
     """The same grouping on another table; levels that it never saw are ``new``.
 
@@ -86,6 +90,8 @@ def apply(
     ----------
     rows
         For each task, which rows have a cell of it; by default all; [task, row].
+    anonymous
+        Whether rows whose level is empty belong to one that nobody knows, if the group takes new levels.
 
     Raises
     ------
@@ -94,7 +100,7 @@ def apply(
     """
     rows = np.ones((len(grouping.bundle), len(table)), bool) if rows is None else rows
     needed = rows.T @ grouping.uses  # [row, term]
-    labels = labels_of(grouping.factors, table, needed.any(1))
+    labels = labels_of(grouping.factors, table, needed.any(1), anonymous and not grouping.closed)
     known = {label: i for i, label in enumerate(grouping.level.labels)}
     new = tuple(label for label in dict.fromkeys(labels) if label and label not in known)
     if new and grouping.closed:

@@ -7,9 +7,10 @@ from bayesmtl.causal.adjustment import Adjustment, adjustment
 from bayesmtl.causal.dag import Dag
 from bayesmtl.causal.estimands import Effect
 from bayesmtl.causal.frontdoor import frontdoor
-from bayesmtl.causal.instruments import instruments
+from bayesmtl.causal.instruments import Instrument, instruments
 from bayesmtl.causal.paths import mediators, onward
 from bayesmtl.causal.regressions import Regression
+from bayesmtl.causal.validity import Invalid, judged
 from bayesmtl.checks import check, regressions
 from bayesmtl.errors import Finding, ModelError, refuse
 from bayesmtl.spec import Model
@@ -17,7 +18,10 @@ from bayesmtl.spec import Model
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = ("task", "exposure", "weight", "adjust", "sets", "confounders", "mediators", "otherwise")
+COLUMNS = (
+    *("task", "exposure", "weight", "adjust", "sets"),
+    *("confounders", "mediators", "colliders", "instruments", "otherwise"),
+)
 
 
 def identify(model: Model) -> "pd.DataFrame":
@@ -35,9 +39,11 @@ def identify(model: Model) -> "pd.DataFrame":
         task's formula tells, "total effect", "direct effect" or "no effect"; empty where it has none.
         ``adjust``: the valid set that tells the total effect most precisely, and ``sets``, all minimal ones,
         apart by ";"; "nothing" is the empty set, and "none" says that no measured one is valid.
-        ``confounders`` act on the exposure, and on the task by another way; ``mediators`` stand between.
-        ``otherwise``: where no set is valid, an instrument with what it needs given, or the smallest
-        front-door set.
+        ``confounders`` act on the exposure, and on the task by another way; ``mediators`` stand between;
+        ``colliders`` are other measured nodes that spoil that set if they are adjusted for too: common
+        effects, also of hidden causes, effects of mediators, and what these act on. ``instruments``, each
+        with what it needs given, go with the task by way of the exposure only, and are no effects of it.
+        ``otherwise``: where no set is valid, an instrument, or the smallest front-door set.
 
     Raises
     ------
@@ -65,7 +71,7 @@ def identify(model: Model) -> "pd.DataFrame":
     rows = [
         _told(each, name)
         for each in regressions(model)
-        for name in sorted(model.dag.ancestors([each.outcome]) - model.dag.latent)
+        for name in sorted(model.dag.ancestors([each.outcome]) & model.dag.measured)
     ]
     return pd.DataFrame(rows, columns=[*COLUMNS])
 
@@ -73,14 +79,18 @@ def identify(model: Model) -> "pd.DataFrame":
 def _told(regression: Regression, exposure: str) -> tuple[str, ...]:
     """One row, by the names of its columns."""
     dag, outcome = regression.dag, regression.outcome
-    found = adjustment(dag, exposure, outcome)
-    adjust, sets, otherwise = "none", "none", ""
+    found, adjust, sets, otherwise = adjustment(dag, exposure, outcome), "none", "none", ""
+    between = mediators(dag, frozenset([exposure]), outcome) - {outcome}
+    colliders: list[str] = []
     if isinstance(found, Adjustment):
         adjust = _listed(found.efficient) or "nothing"
         sets = "; ".join(_listed(one) or "nothing" for one in found.minimal)
-    else:
-        otherwise = _otherwise(dag, exposure, outcome)
-    between = mediators(dag, frozenset([exposure]), outcome) - {outcome}
+        rest = dag.measured - found.efficient - between - {exposure, outcome}
+        colliders = [n for n in rest if _spoils(dag, exposure, outcome, found.efficient, n)]
+    instrumental = {one.node: _instrument(one) for one in instruments(dag, exposure, outcome)}
+    if isinstance(found, Invalid):
+        doors = [f"front door {_listed(one)}" for one in frontdoor(dag, exposure, outcome)]
+        otherwise = next(iter([*(f"instrument {one}" for one in instrumental.values()), *doors]), "")
     both = [
         node
         for node in dag.ancestors([exposure])
@@ -92,16 +102,17 @@ def _told(regression: Regression, exposure: str) -> tuple[str, ...]:
         weight = "no effect"
         if isinstance(told, Effect):
             weight = "direct effect" if told.through else "total effect"
-    return (regression.task, exposure, weight, adjust, sets, _listed(both), _listed(between), otherwise)
+    before = [words for node, words in instrumental.items() if node not in dag.descendants([exposure])]
+    roles = (_listed(both), _listed(between), _listed(colliders), "; ".join(before))
+    return (regression.task, exposure, weight, adjust, sets, *roles, otherwise)
 
 
-def _otherwise(dag: Dag, exposure: str, outcome: str) -> str:
-    """What tells an effect that no adjustment tells; empty if nothing does."""
-    if found := instruments(dag, exposure, outcome):
-        given = f" given {_listed(found[0].given)}" if found[0].given else ""
-        return f"instrument {found[0].node}{given}"
-    sets = frontdoor(dag, exposure, outcome)
-    return f"front door {_listed(sets[0])}" if sets else ""
+def _spoils(dag: Dag, exposure: str, outcome: str, given: frozenset[str], node: str) -> bool:
+    return isinstance(judged(dag, frozenset([exposure]), outcome, given | {node}), Invalid)
+
+
+def _instrument(found: Instrument) -> str:
+    return f"{found.node} given {_listed(found.given)}" if found.given else found.node
 
 
 def _listed(names: Iterable[str]) -> str:

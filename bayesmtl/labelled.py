@@ -56,7 +56,7 @@ def cellwise(design: Design, values: Mapping[str, np.ndarray]) -> dict[str, xr.D
             array = values[family.name][..., own]
             lead = ["chain", "draw"][: array.ndim - 1]
             variables[name] = xr.DataArray(
-                array, dims=[*lead, dim], coords={dim: _plain(design.units[family.row[own]])}
+                array, dims=[*lead, dim], coords={dim: plain(design.units[family.row[own]])}
             )
     return {name: variables[name] for name in design.task.labels}
 
@@ -118,9 +118,10 @@ def members(tree: xr.DataTree, labels: tuple[Axis, ...], variable: str) -> np.nd
     array = tree.posterior[variable]
     array = array.sel({axis.name: list(axis.labels) for axis in labels})
     values = array.transpose("chain", "draw", *(axis.name for axis in labels)).values
-    return np.nan_to_num(values.reshape(-1, *values.shape[2:]))
+    samples = values.shape[0] * values.shape[1]  # -1 is none where there are no labels
+    return np.nan_to_num(values.reshape(samples, *values.shape[2:]))
 
 
-def _plain(labels: np.ndarray) -> np.ndarray:
+def plain(labels: np.ndarray) -> np.ndarray:
     """Labels as numbers or text, which every file format takes."""
     return labels if labels.dtype.kind in "iuf" else labels.astype(str)

@@ -7,13 +7,18 @@ from bayesmtl import formulas, tables
 from bayesmtl.errors import Finding, ModelError, unknown
 
 
-def labels_of(factors: tuple[str, ...], table: pd.DataFrame, needed: np.ndarray) -> np.ndarray:
-    """The level that each row belongs to; "" where no cell needs it; [row]."""
+def labels_of(
+    factors: tuple[str, ...], table: pd.DataFrame, needed: np.ndarray, anonymous: bool = False
+) -> np.ndarray:
+    """The level that each row belongs to; "" where no cell needs it; [row].
+
+    An empty one is a fault, or, if ``anonymous``, a level that nobody knows: rows of one name share it.
+    """
     wrong = []
     for name in factors:
         if name not in table:
             wrong.append(unknown("table", "column", name, map(str, table)))
-        elif empty := tables.named(table, table[name].isna() & needed):
+        elif empty := tables.named(table, table[name].isna() & needed & (not anonymous)):
             problem = f"is empty where a task was measured: {empty}."
             wrong.append(Finding(f"table.{name}", problem, "Fill it in, or drop these rows."))
         elif strange := formulas.strange(table[name]):
@@ -21,8 +26,14 @@ def labels_of(factors: tuple[str, ...], table: pd.DataFrame, needed: np.ndarray)
     if wrong:
         raise ModelError(*wrong)
     each = [table[name].map(_label, na_action="ignore").astype(object) for name in factors]
-    rows = zip(*each, needed, strict=True)
-    return np.array([":".join(map(str, row)) if use else "" for *row, use in rows], object)
+    known = table[list(factors)].notna().all(axis=1)
+    names = [":".join(map(str, row)) for row in zip(*each, strict=True)]
+    noun = table.index.name or "row"
+    names = [
+        name if full else f"(unknown of {noun} {row})"
+        for name, row, full in zip(names, table.index, known, strict=True)
+    ]
+    return np.where(needed, np.array(names, object), "")
 
 
 def _label(value: object) -> str:

@@ -5,12 +5,11 @@ from functools import cache
 from itertools import combinations, pairwise
 
 from bayesmtl import conflicts
-from bayesmtl.causal.bad_controls import named
 from bayesmtl.causal.dag import Dag
 from bayesmtl.causal.estimands import Biased, Effect, closing, estimand
 from bayesmtl.causal.paths import mediators, onward, unadjustable
 from bayesmtl.causal.regressions import Regression
-from bayesmtl.errors import Finding
+from bayesmtl.errors import Finding, named
 from bayesmtl.spec import Model, Task
 
 MOST = 6  # nodes whose subsets are all tried
@@ -156,9 +155,9 @@ def _common(dag: Dag, name: str, tasks: list[Regression]) -> bool:
     if any(closing(dag, name, each.outcome, frozenset()) is None for each in tasks):
         return True
     outcomes = {each.outcome for each in tasks}
-    wrong = dag.descendants(outcomes) | outcomes | dag.latent | {name}
+    wrong = dag.descendants(outcomes) | outcomes | {name}
     wrong |= frozenset().union(*(unadjustable(dag, frozenset([name]), outcome) for outcome in outcomes))
-    free = sorted(dag.nodes - wrong)
+    free = sorted(dag.measured - wrong)
     sets = (some for size in range(len(free) + 1) for some in combinations(free, size))
     return len(free) > MOST or any(
         all(isinstance(estimand(dag, name, outcome, some), Effect) for outcome in outcomes) for some in sets

@@ -1,72 +1,114 @@
-"""Pictures of models: the causal graph, with each node's role told by shape and by colour."""
+"""Pictures of models: the causal graph, where a node's shape as well as its colour says what it is."""
 
 import os
 import sys
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import graphviz
 
 from bayesmtl.errors import Finding, ModelError
+from bayesmtl.marks import Asked, contradictions, question, roles
 from bayesmtl.spec import Model
 
 FORMATS = ("svg", "png", "pdf")
 
-_INK, _PALE = "#1f2d3a", "#5b6670"
+_INK, _PALE, _FAINT, _OPEN, _WRONG = "#1f2d3a", "#5b6670", "#c9d3dc", "#b34700", "#a3003d"
 _FONT = {"fontname": "Helvetica,Arial,sans-serif", "fontcolor": _INK}
 _SHAPES = {
     "task": {"shape": "box", "style": "rounded,filled", "fillcolor": "#cfe0ef", "color": "#1f5a8c"},
     "predictor": {"shape": "ellipse", "style": "filled", "fillcolor": "#ffffff", "color": _PALE},
+    "group": {"shape": "hexagon", "style": "filled", "fillcolor": "#dcebd8", "color": "#3d7a4a"},
     "latent": {"shape": "ellipse", "style": "dashed", "color": _PALE, "fontcolor": _PALE},
+    "selected": {"shape": "invtrapezium", "style": "filled", "fillcolor": "#ece6f2", "color": "#6b4d8f"},
+    "exposure": {"shape": "house", "style": "filled", "fillcolor": "#fbf3c4", "color": "#7d6608"},
+    "needed": {"shape": "box", "style": "filled", "fillcolor": "#fde3cf", "color": _OPEN},
 }
-_ROLES = {"task": "task", "predictor": "measured", "latent": "not measured"}
+_KEY = {
+    "task": "task",
+    "predictor": "predictor",
+    "group": "group",
+    "latent": "not measured",
+    "selected": "selects the rows",
+    "exposure": "exposure",
+    "needed": "to adjust for",
+}
+_PAGE = {"ranksep": "0.45", "nodesep": "0.3", "pad": "0.15", "bgcolor": "white"}
+_MANY = 12  # nodes; more are drawn from left to right, where names need less room
 _ARC = {"dir": "both", "style": "dashed", "constraint": "false", "minlen": "2"}
 _SIGNS = {"+": ("+", "#0072b2"), "-": ("\N{MINUS SIGN}", "#b34700")}  # told apart by any eye
 
 
-def draw(model: Model) -> graphviz.Digraph:
-    """Draw the causal graph: tasks as filled boxes, predictors as ellipses, latents dashed.
+def draw(model: Model, *, task: str | None = None, exposure: str | None = None) -> graphviz.Digraph:
+    """Draw the causal graph, with a key of what is a task, a predictor, a group, latent, or selects rows.
 
-    A dashed arrow with two heads is a hidden common cause; ``+`` and ``-`` are expected signs. For
+    A dashed arrow with two heads is a hidden common cause; ``+`` and ``-`` are expected signs. A graph that
+    contradicts itself is drawn too, and its arrows say so: opposite ones, cycles, and those of two signs. For
     tasks as rows one box stands for the outcome of every task.
+
+    Parameters
+    ----------
+    model
+        What ``load`` read, or a ``Model``, at fault or not.
+    task
+        The task whose formula is marked: a double line is around what it adjusts for.
+    exposure
+        The node whose effect on the task is asked for. Boxes are what to adjust for, to tell its total effect
+        most precisely. If its weight in the formula tells no effect, the path that biases it is marked; else,
+        if no measured set tells the total effect, a path that stays open.
+
+    Raises
+    ------
+    ModelError
+        When the graph has no such task or exposure, or a cycle where an exposure is asked for.
 
     Examples
     --------
     >>> print(draw(Model(tasks={"stay": "gaussian"}, dag="age -> stay")).source.splitlines()[0])
     digraph model {
+    >>> model = Model(tasks={"stroke": "bernoulli"}, formula="drug", dag="age -> drug -> stroke <- age")
+    >>> "drug <- age -> stroke is open" in draw(model, task="stroke", exposure="drug").source
+    True
     """
+    if exposure is not None and task is None:
+        raise ModelError(Finding("task", "is missing.", f'Name the task on which "{exposure}" acts.'))
+    asked = Asked() if task is None else question(model, task, exposure)
+    kinds = roles(model) | dict.fromkeys(asked.needed, "needed")
+    if asked.exposure:
+        kinds[asked.exposure] = "exposure"
     picture = graphviz.Digraph(
         graphviz.escape(model.name),
-        graph_attr={"ranksep": "0.45", "nodesep": "0.4", "pad": "0.15", "bgcolor": "white"},
+        graph_attr={**_PAGE, "rankdir": "LR" if len(kinds) > _MANY else "TB", **_title(asked)},
         node_attr={**_FONT, "fontsize": "13", "margin": "0.16,0.07", "height": "0.42"},
-        edge_attr={**_FONT, "color": _PALE, "arrowsize": "0.75", "fontsize": "15"},
+        edge_attr={**_FONT, "color": _PALE, "arrowsize": "0.75"},
     )
-    outcomes = {model.tasks["outcome"]} if model.as_rows else set(model.tasks)
     # numbered names, since graphviz reads "a:b" as a port and DOT has words of its own
-    ids = {node: f"n{i}" for i, node in enumerate(sorted(model.dag.nodes | outcomes))}
-    for node, name in ids.items():
-        role = _role(model, node, outcomes)
-        label = graphviz.escape(_label(model, node, outcomes))
-        picture.node(name, label, tooltip=_ROLES[role], **_SHAPES[role])
-    for cause, effect in sorted(model.dag.arrows):
-        said = _sign(model.dag.signs.get((cause, effect)))
-        tip = graphviz.escape(f"{cause} causes {effect}")
-        picture.edge(ids[cause], ids[effect], edgetooltip=tip, **said)
+    ids = {node: f"n{i}" for i, node in enumerate(kinds)}
+    for node, kind in kinds.items():
+        look = _SHAPES[kind] | ({"peripheries": "2"} if node in asked.formula else {})
+        look |= {"penwidth": "2.5"} if node == asked.outcome else {}
+        picture.node(ids[node], graphviz.escape(_label(model, node, kind)), tooltip=_KEY[kind], **look)
+    wrong = contradictions(model)
+    for a, b in sorted(model.dag.arrows):
+        said = _arrow(model.dag.signs.get((a, b)), asked, (a, "->", b), wrong.get((a, b)))
+        picture.edge(ids[a], ids[b], edgetooltip=graphviz.escape(f"{a} causes {b}"), **said)
     for a, b in sorted(model.dag.arcs):
         # no constraint: a hidden common cause puts neither end above the other
-        picture.edge(ids[a], ids[b], edgetooltip="a hidden common cause", **_ARC)
+        said = _ARC | _arrow(None, asked, (a, "<->", b), None)
+        picture.edge(ids[a], ids[b], edgetooltip="a hidden common cause", **said)
+    _key(picture, set(kinds.values()), asked, [ids[node] for node in kinds if not model.dag.effects(node)])
     return picture
 
 
-def render(model: Model, format: str) -> bytes:
-    """Draw the causal graph as the bytes of an ``svg``, ``png`` or ``pdf`` file.
+def render(picture: graphviz.Digraph, format: str) -> bytes:
+    """A picture as the bytes of an ``svg``, ``png`` or ``pdf`` file.
 
     Raises
     ------
     ModelError
         When no Graphviz can be found.
     """
-    picture = draw(model)
     try:
         import pygraphviz
     except (ImportError, OSError):
@@ -84,22 +126,45 @@ def render(model: Model, format: str) -> bytes:
         raise ModelError(finding) from None
 
 
-def _role(model: Model, node: str, outcomes: set[str]) -> str:
-    if node in outcomes:
-        return "task"
-    return "latent" if node in model.dag.latent else "predictor"
+def _title(asked: Asked) -> dict[str, str]:
+    """What is asked, in words above the picture; each line ends so that it is flush left."""
+    lines = [line for sentence in asked.words for line in textwrap.wrap(sentence, 80)]
+    text = "".join(graphviz.escape(line) + r"\l" for line in lines)
+    return {"label": text, "labelloc": "t", "labeljust": "l", "fontsize": "12", **_FONT} if text else {}
 
 
-def _label(model: Model, node: str, outcomes: set[str]) -> str:
-    one = f" (one task per {model.tasks['by']})" if model.as_rows and node in outcomes else ""
-    return node + one
+def _label(model: Model, node: str, kind: str) -> str:
+    return f"{node} (one task per {model.tasks['by']})" if model.as_rows and kind == "task" else node
 
 
-def _sign(sign: str | None) -> dict[str, str]:
-    if sign is None:
-        return {}
-    text, colour = _SIGNS[sign]
-    return {"label": f" {text}", "fontcolor": colour, "color": colour}
+def _arrow(sign: str | None, asked: Asked, edge: tuple[str, str, str], wrong: str | None) -> dict[str, str]:
+    """The label and the look of an edge: by its sign, its place on a path, and its contradiction."""
+    words, look = [], {"fontsize": "15"}
+    if sign:
+        text, colour = _SIGNS[sign]
+        words, look = [text], look | {"color": colour}
+    if edge in asked.edges:
+        words, look = [*words, asked.state], {"color": _OPEN, "penwidth": "2.6", "fontsize": "11"}
+    if wrong:
+        words, look = [*words, wrong], {"color": _WRONG, "penwidth": "2", "style": "dotted", "fontsize": "11"}
+    return look | {"label": f" {' '.join(words)}", "fontcolor": look["color"]} if words else {}
+
+
+def _key(picture: graphviz.Digraph, kinds: set[str], asked: Asked, last: list[str]) -> None:
+    """Name the shapes that a picture has, in a frame after its last nodes."""
+    looks = [(_KEY[kind], _SHAPES[kind]) for kind in _KEY if kind in kinds]
+    if asked.formula:
+        looks.append(("in the formula", {"shape": "ellipse", "peripheries": "2", "color": _PALE}))
+    if picture.graph_attr["rankdir"] == "LR":  # where the first is lowest
+        looks.reverse()
+    with picture.subgraph(name="cluster_key", graph_attr={"color": _FAINT, "label": ""}) as key:
+        key.attr("node", fontsize="10", height="0.25", margin="0.1,0.03", tooltip="key")
+        for i, (words, look) in enumerate(looks):
+            key.node(f"k{i}", words, **look)
+            if i:  # beside each other
+                key.edge(f"k{i - 1}", f"k{i}", style="invis", minlen="0")
+    for node in last:
+        picture.edge(node, f"k{len(looks) // 2}", style="invis")
 
 
 @contextmanager

@@ -30,11 +30,7 @@ from bayesmtl.summary import Summary
 
 def table_of(model: Model) -> pd.DataFrame:
     """The table that a model file names."""
-    if "table" not in model.data:
-        raise ModelError(
-            Finding("data", "names no table.", 'Add [data] table = "file.csv", or give a table.')
-        )
-    return tables.read(model.data["table"], model.folder)
+    return tables.own(model.data, model.folder)
 
 
 def fit(

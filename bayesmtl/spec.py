@@ -173,7 +173,7 @@ class Model:
         if formula is not None:
             return formula
         task_column = {self.tasks["by"]} if self.as_rows else set()
-        causes = sorted(self.dag.causes(node) - self.dag.latent - task_column)
+        causes = sorted((self.dag.causes(node) & self.dag.measured) - task_column)
         return " + ".join(map(quoted, causes)) if causes else None
 
     def __str__(self) -> str:
@@ -194,6 +194,7 @@ def _joined(*dags: Dag) -> Dag:
         arrows=frozenset().union(*(dag.arrows for dag in dags)),
         arcs=frozenset().union(*(dag.arcs for dag in dags)),
         latent=frozenset().union(*(dag.latent for dag in dags)),
+        selected=frozenset().union(*(dag.selected for dag in dags)),
         signs={arrow: sign for dag in reversed(dags) for arrow, sign in dag.signs.items()},
     )
 

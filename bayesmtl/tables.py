@@ -15,6 +15,21 @@ from bayesmtl.errors import Finding, ModelError, listed, unknown
 OWNER = "(task)"  # the column of stacked tables that says whose table a row stood in
 
 
+def own(data: Mapping[str, Any], folder: Path = Path()) -> pd.DataFrame:
+    """The table that the ``data`` of a model name.
+
+    Raises
+    ------
+    ModelError
+        When they name none, or it can't be read.
+    """
+    if "table" not in data:
+        raise ModelError(
+            Finding("data", "names no table.", 'Add [data] table = "file.csv", or give a table.')
+        )
+    return read(data["table"], folder)
+
+
 def read(file: str | Path | Mapping[str, str], folder: Path = Path()) -> pd.DataFrame:
     """A table from a CSV, TSV or Parquet file, or the tables of several tasks from a file for each.
 

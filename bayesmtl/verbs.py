@@ -4,6 +4,7 @@ Every verb imports what it needs: help, pictures and manuals wait for neither JA
 """
 
 import argparse
+import io
 import json
 import sys
 from collections.abc import Iterable, Iterator
@@ -17,6 +18,8 @@ from bayesmtl.files import given, room, stem, write
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
+
+    from bayesmtl.spec import Model
 
 
 def check(args: argparse.Namespace) -> int:
@@ -62,21 +65,45 @@ def dag(args: argparse.Namespace) -> int:
     """Print what a graph lets the table tell, and what it implies of it."""
     from bayesmtl import printed
     from bayesmtl.identification import identify
-    from bayesmtl.implied import implications, implied
     from bayesmtl.spec import load
 
     model = load(args.file)
-    print(printed.rows(identify(model), args.format), end="")
-    table = None
-    if not args.graph and (args.table or "table" in model.data):
-        from bayesmtl import tables
-
-        table = given(args.table) if args.table else tables.read(model.data["table"], model.folder)
-    if args.format == "table" and (every := implied(model.dag)):
-        print("\nIndependent, by the graph:")
-        tested = table is not None and printed.rows(implications(model, table), args.format)
-        print(tested or "".join(f" {each}\n" for each in every), end="")
+    frame = identify(model)
+    if args.format != "table":
+        print(printed.rows(frame, args.format), end="")
+        return 0
+    told = frame.loc[:, (frame != "").any()] if len(frame) else frame
+    print(printed.rows(told, "table"), end="")
+    for words, nodes in (("Not measured", model.dag.latent), ("Rows are selected by", model.dag.selected)):
+        if nodes:
+            print(f"\n{words}: {', '.join(sorted(nodes))}")
+    for title, text in _held(args, model):
+        print(f"\n{title}:\n{text}", end="")
     return 0
+
+
+def _held(args: argparse.Namespace, model: "Model") -> Iterator[tuple[str, str]]:
+    """What a graph says of a table, and what the table says of that: titles and texts."""
+    from bayesmtl.evidence.implied import implications, implied
+
+    every = implied(model.dag)
+    if args.graph or not (args.table or "table" in model.data):
+        if every:
+            yield "Independent, by the graph", "".join(f" {each}\n" for each in every)
+        return
+    from bayesmtl import printed, tables
+    from bayesmtl.evidence.falsification import falsify
+    from bayesmtl.evidence.signed import signs
+    from bayesmtl.progress import counted
+
+    table = given(args.table) if args.table else tables.own(model.data, model.folder)
+    if every:
+        yield "Independent, by the graph", printed.rows(implications(model, table), "table")
+        with counted("exchanging names", 100) as bar:
+            frame = falsify(model, table, seed=args.seed, watch=lambda done, of: bar(100 * done // of))
+        yield "The graph beside those with its names exchanged", printed.rows(frame, "table")
+    if model.dag.signs:
+        yield "Expected signs", printed.rows(signs(model, table), "table")
 
 
 def draw(args: argparse.Namespace) -> int:
@@ -84,14 +111,15 @@ def draw(args: argparse.Namespace) -> int:
     from bayesmtl.picture import FORMATS, draw, render
     from bayesmtl.spec import load
 
-    if args.out is None:
-        print(draw(load(args.file)).source, end="")
-        return 0
-    format = args.out.suffix.lower()[1:]
+    format = args.out.suffix.lower()[1:] if args.out else "dot"
     if format not in (*FORMATS, "dot", "gv"):
         args.misuse(f"--out {args.out}: give a name that ends in .svg, .png, .pdf or .dot")
-    out, model = room(args.out), load(args.file)
-    write(out, render(model, format) if format in FORMATS else draw(model).source.encode())
+    out = room(args.out) if args.out else None
+    picture = draw(load(args.file), task=args.task, exposure=args.exposure)
+    if out:
+        write(out, render(picture, format) if format in FORMATS else picture.source.encode())
+    else:
+        print(picture.source, end="")
     return 0
 
 
@@ -110,15 +138,21 @@ def report(args: argparse.Namespace) -> int:
     """Write the page, print the weights, and say the verdicts."""
     from bayesmtl import printed
 
-    out = _room(args, ".html")
-    with _posterior(args) as post:
+    out, of_model = _room(args, ".html"), args.file.suffix == ".toml"
+    table = given(args.table) if args.table and of_model else None
+    with _posterior(args, table) as post:
         from bayesmtl.page import answers, report, verdicts
         from bayesmtl.progress import busy
         from bayesmtl.reports.weights import weights
 
         with busy("asking the posterior, drawing the page"):
             known = answers(post)
-            write(out, report(post, known).encode())
+            if of_model and table is None:
+                from bayesmtl.posterior import table_of
+                from bayesmtl.spec import load
+
+                table = table_of(load(args.file))
+            write(out, report(post, known, table=table).encode())
         print(printed.rows(weights(post, prob=args.prob), args.format), end="")
         print(*verdicts(post, known), f"page: {args.out or out.name}", sep="\n", file=sys.stderr)
     return 0
@@ -153,17 +187,28 @@ def diagnostics(args: argparse.Namespace) -> int:
 
 
 def predict(args: argparse.Namespace) -> int:
-    """Print or write the rows of ``predict``."""
+    """Print or write the rows of ``predict``; to Parquet a piece of the table at a time."""
     from bayesmtl import printed
 
     out = room(args.out) if args.out else None
-    table = given(args.table)
-    from bayesmtl.prediction import predict
+    parquet = out is not None and out.suffix.lower() == ".parquet"
+    if parquet and args.given:
+        args.misuse("--given takes all rows at once; write CSV, or leave it out")
+    wanted = {"given": args.given.split(",")} if args.given else {}
+    wanted |= {"new_tasks": args.new_tasks.split(",")} if args.new_tasks else {}
+    wanted |= {"probabilities": True} if args.probabilities else {}
+    table = args.table if parquet and str(args.table) != "-" else given(args.table)
+    from bayesmtl.forecast.prediction import predict
     from bayesmtl.progress import busy
     from bayesmtl.store import read
 
     with busy("predicting"):
-        frame = predict(read(args.file), table, prob=args.prob)
+        if out and parquet:
+            from bayesmtl.forecast.streamed import stream
+
+            stream(read(args.file), table, out, prob=args.prob, **wanted)
+            return 0
+        frame = predict(read(args.file), table, prob=args.prob, **wanted)
     text = printed.rows(frame, args.format)
     if out:
         write(out, text.encode())
@@ -177,7 +222,7 @@ def update(args: argparse.Namespace) -> int:
     out = room(args.out or Path(f"{stem(args.file)}.updated.zarr.zip"))
     table = given(args.table)
     from bayesmtl.store import read, save
-    from bayesmtl.updating import update
+    from bayesmtl.updates.updating import update
 
     post = update(read(args.file), table, seed=args.seed)
     save(post, out)
@@ -202,6 +247,35 @@ def prior(args: argparse.Namespace) -> int:
     return 0
 
 
+def calibrate(args: argparse.Namespace) -> int:
+    """Print whether fits of tables that the model makes are right on average; 1 if they are not."""
+    from bayesmtl import printed
+    from bayesmtl.spec import load
+
+    if args.out and args.out.suffix.lower()[1:] not in ("svg", "png", "pdf"):
+        args.misuse(f"--out {args.out}: give a name that ends in .svg, .png or .pdf")
+    out = room(args.out) if args.out else None
+    model = load(args.file)
+    table = given(args.table) if args.table else None
+    from bayesmtl.calibrating import judged, ranks
+
+    found = ranks(model, table, simulations=args.simulations, seed=args.seed, checkpoint=args.checkpoint)
+    frame = judged(found)
+    print(printed.rows(frame, args.format), end="")
+    if out:
+        from bayesmtl.page.ranks import ecdfs
+
+        buffer = io.BytesIO()
+        ecdfs(found, frame).savefig(buffer, format=out.suffix.lower()[1:], facecolor="white")
+        write(out, buffer.getvalue())
+    off = int((frame["verdict"] != "calibrated").sum())
+    words = (
+        f"{off} of {len(frame)} parameters are off" if off else f"all {len(frame)} parameters are calibrated"
+    )
+    print(f"{words}; {args.simulations} tables, {frame.attrs['divergences']} divergences", file=sys.stderr)
+    return int(off > 0)
+
+
 def parts(args: argparse.Namespace) -> int:
     """Print the catalogue of parts, or the manual of one."""
     from bayesmtl import parts, printed
@@ -219,10 +293,10 @@ def parts(args: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _posterior(args: argparse.Namespace) -> "Iterator[xr.DataTree]":
+def _posterior(args: argparse.Namespace, table: "pd.DataFrame | None" = None) -> "Iterator[xr.DataTree]":
     """The posterior that a file holds, or that of a model file."""
     if args.file.suffix == ".toml":
-        with _fitted(args) as post:
+        with _fitted(args, table) as post:
             yield post
         return
     if args.table:
@@ -235,14 +309,15 @@ def _posterior(args: argparse.Namespace) -> "Iterator[xr.DataTree]":
 
 
 @contextmanager
-def _fitted(args: argparse.Namespace) -> "Iterator[xr.DataTree]":
+def _fitted(args: argparse.Namespace, table: "pd.DataFrame | None" = None) -> "Iterator[xr.DataTree]":
     """The posterior of a model file; its checkpoint goes when what it is for is done."""
     from bayesmtl.checkpoints import opened
     from bayesmtl.progress import shown
     from bayesmtl.spec import load
 
     model = load(args.file)
-    table = given(args.table) if args.table else None
+    if table is None and args.table:
+        table = given(args.table)
     with opened(args.checkpoint) as checkpoint:
         with shown(model.name) as watch:
             from bayesmtl.posterior import fit

@@ -7,11 +7,15 @@ import pytest
 
 RUNS = sorted(Path("analyses").glob("*/run.py"))
 SAID = {  # what each answer has in it
+    "causal_checks": ['"married" is an effect of task "happiness"', "in truth"],
+    "diagnostics": ["wrong", "residuals are correlated", "predictions are off"],
     "election": ["education", "share"],
+    "negative_transfer": ["pooled", "contrary", "harms"],
     "noise": ["zero_inflated negative_binomial", "gamma", "visits"],
     "relations": ["sum_of", "degrees"],
     "shrinkage": ["blocks", "prices"],
     "speed": ["bayesmtl", "tasks_2k"],
+    "task_weights": ["loud", "network 0.00669"],
 }
 
 

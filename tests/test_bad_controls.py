@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from test_adjustment import CONTROLS, Regression, canonical, effects, graphs, linear
 
-from bayesmtl.causal import bad_controls, regressions
+from bayesmtl.causal import bad_controls, feedback, regressions
+from bayesmtl.causal.adjustment import adjustment
 from bayesmtl.causal.dag import Dag
 from bayesmtl.causal.estimands import Effect, closing, estimand
-from bayesmtl.causal.validity import Valid, valid
+from bayesmtl.causal.validity import Invalid, Valid, valid
 from bayesmtl.checks import check
 from bayesmtl.spec import Model
 
@@ -168,7 +169,7 @@ SAID = {
         "x + m",
         [
             'warning formula: the weight of "x" for "y" is biased: "m" opens x -> m <- u -> y. Drop "m" '
-            'from the formula of "y".'
+            'from the formula of "y", or make it a task.'
         ],
     ),
     "confounded mediator, or instrument": (
@@ -187,9 +188,142 @@ SAID = {
             'Add "a" to the formula of "y".'
         ],
     ),
+    "mediator that may rather be a task": (
+        "x -> m -> y; x -> y",
+        "x + m",
+        [
+            'note formula: the weight of "x" for "y" is a direct effect, without what goes through other '
+            'predictors: x -> m -> y. For a total effect leave out "m", or make it a task and ask '
+            "intervene."
+        ],
+    ),
+    "feedback": (
+        "x1 -> z -> x2 -> y; x1 -> y; z -> y",
+        "x1 + x2",
+        [
+            'warning formula: no one regression tells the joint effect of "x1", "x2" on "y": "z" lies '
+            'between (x1 -> z -> x2); without it x2 <- z -> y is open, and with it the weight of "x1" '
+            'lacks x1 -> z -> y. Add "z" to the formula of "y" for direct effects; for the joint effect '
+            'make "z" a task and ask intervene.'
+        ],
+    ),
+    "feedback with what lies between": (
+        "x1 -> z -> x2 -> y; x1 -> y; z -> y",
+        "x1 + z + x2",
+        [
+            'note formula: the weights of "x1", "z" for "y" are direct effects, without what goes through '
+            'other predictors: x1 -> z -> y, z -> x2 -> y. For a total effect leave out "x2", "z", or '
+            'make them tasks and ask intervene. Leaving out "z" biases other weights: intervene tells '
+            "both."
+        ],
+    ),
+    "feedback with a hidden cause": (
+        "x1 -> z -> x2 -> y; x1 -> y; u -> z; u -> y",
+        "x1 + z + x2",
+        [
+            'warning formula: no one regression tells the joint effect of "x1", "x2" on "y": "z" lies '
+            'between (x1 -> z -> x2); without it x2 <- z <- u -> y is open, and with it "x2", "z" opens '
+            'x1 -> z <- u -> y. A formula without what comes after "x1" tells its effect alone; for the '
+            'joint effect make "z" a task and ask intervene.',
+            'note formula: the weight of "z" for "y" is no effect: z <- u -> y is open. Keep "z" as a '
+            'control for "x2", without reading it.',
+        ],
+    ),
+    "selection by the outcome": (
+        "x -> y -> s; w -> y; selected: s",
+        "x + w",
+        [
+            'warning formula: the weights of "w", "x" for "y" are biased: "s", which selects the rows, is '
+            'an effect of "y", on the causal path w -> y. No formula mends that: take rows whatever "s", '
+            "or read what is so among those taken."
+        ],
+    ),
+    "selection by an effect with a hidden cause": (
+        "x -> y; x -> s; u -> s; u -> y; selected: s",
+        "x",
+        [
+            'warning formula: the weight of "x" for "y" is biased: selection by "s" opens x -> s <- u -> '
+            'y. No formula mends that: take rows whatever "s", or read what is so among those taken.'
+        ],
+    ),
+    "selection that a control makes good": (  # model 15 of Cinelli, Forney and Pearl
+        "x -> y; x -> z -> s; u -> s; u -> y; selected: s",
+        "x",
+        [
+            'warning formula: the weight of "x" for "y" is biased: selection by "s" opens x -> z -> s <- '
+            'u -> y. Add "z" to the formula of "y".'
+        ],
+    ),
+    "and the same with the control": ("x -> y; x -> z -> s; u -> s; u -> y; selected: s", "x + z", []),
+    "selection by an exposure": ("x -> y; x -> s; selected: s", "x", []),
+    "selection by a mediator": (
+        "x -> m -> y; x -> y; selected: m",
+        "x",
+        [
+            'note formula: the weight of "x" for "y" is a direct effect, without what goes through what '
+            'selects the rows: x -> m -> y. For a total effect take rows whatever "m".'
+        ],
+    ),
+    "what selects the rows as a predictor": (
+        "x -> y; x -> s; selected: s",
+        "x + s",
+        [
+            'error formula: "s" selects the rows, and so is the same in all of them. If they are taken by '
+            'its values, draw it: "s -> taken" and "selected: taken".'
+        ],
+    ),
 }
 
 
 @pytest.mark.parametrize(("text", "formula", "findings"), SAID.values(), ids=SAID)
 def test_what_is_said(text, formula, findings):
     assert of(text, formula) == findings
+
+
+def test_a_task_as_a_predictor_is_noted_once():
+    tasks = {"m": "gaussian", "y": {"kind": "gaussian", "formula": "m"}}
+    dag = Dag.read("x -> m -> y")
+    (note,) = check(Model(tasks=tasks, formula="x", dag=dag))
+    assert str(note) == (
+        'tasks.y.formula: "m" is a task, and a predictor of "y": m -> y. '
+        'To predict "y" where "m" is unknown, leave it out.'
+    )
+    tasks["y"] = {"kind": "gaussian", "formula": "x + m"}
+    (note,) = check(Model(tasks=tasks, formula="x", dag=dag))
+    assert note.remedy == 'For a total effect leave out "m", or ask intervene.'
+
+
+def test_a_loop_whose_middle_is_a_task_is_left_to_intervene():
+    tasks = {"z": {"kind": "gaussian", "formula": "x1"}, "y": "gaussian"}
+    dag = Dag.read("x1 -> z -> x2 -> y\nx1 -> y\nz <-> y")
+    found = check(Model(tasks=tasks, formula="x1 + z + x2", dag=dag))
+    assert [f.remedy.partition("; ")[2] for f in found if f.level == "warning"] == [
+        "for the joint effect ask intervene."
+    ]
+
+
+def test_of_a_loop_no_regression_tells_the_joint_effect_and_two_after_each_other_do():
+    dag = Dag.read("x1 -> z -> x2 -> y\nx1 -> y\nz -> y\nz <-> y")
+    names, weights, cov = linear(canonical(dag), 7)
+    expected = effects(names, weights, ["x1", "x2"], "y")
+    for on in (["x1", "x2"], ["x1", "x2", "z"]):
+        assert np.abs(Regression(names, cov, "y", on).weights[:2] - expected).max() > 0.05
+    last = Regression(names, cov, "y", ["x1", "x2", "z"]).weights
+    middle = Regression(names, cov, "z", ["x1"]).weights[0]
+    assert np.allclose([last[0] + last[2] * middle, last[1]], expected)  # the g-formula
+
+
+def test_where_a_loop_is_told_no_set_tells_both_and_what_is_said_of_each_is_so():
+    told = 0
+    for seed, dag, outcome, predictors, _ in drawn(300):
+        task = regressions.Regression("formula", "task", outcome, tuple(predictors), dag)
+        for loop in feedback.loops(task):
+            first, between, second = loop
+            assert between in dag.descendants([first]) & dag.ancestors([second])
+            assert isinstance(adjustment(dag, (first, second), outcome), Invalid)
+            names, weights, cov = linear(canonical(dag), seed)
+            on = [*{*predictors} - {between}]
+            total = effects(names, weights, [second, *(n for n in on if n != second)], outcome)[0]
+            assert not np.isclose(Regression(names, cov, outcome, on).weights[on.index(second)], total)
+            told += 1
+    assert told > 10

@@ -19,19 +19,15 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
-from numpyro.handlers import seed, trace
-from numpyro.infer import NUTS
 from scipy.stats import chi2, ttest_1samp
 
 import bayesmtl as bm
 from bayesmtl import parts, sharing
+from bayesmtl.calibration import KEPT, ranking
 from bayesmtl.encoded import encode
-from bayesmtl.pilot import pilot
 from bayesmtl.program import build
-from bayesmtl.replay import replay
-from bayesmtl.sites import STANDARD
 
-ROWS, SIMULATIONS, WARMUP, DRAWS, THIN, SEED = 37, 40, 250, 400, 5, 3
+ROWS, SIMULATIONS, SEED = 37, 40, 3
 ALARM = 1e-3  # the chance that a calibrated case fails, over all of its quantities
 TAIL = 3.0  # how much more often than it says the smooth test of 40 simulations finds so small a p, at most
 LIMIT = 0.8  # what a censored response is known to exceed
@@ -182,72 +178,7 @@ def calibration(case, folder):
     """Tables that a model makes, and their fits, as a function of a random key."""
     model = bm.Model(**{"formula": "x + z", "shrinkage": NORMAL} | case, folder=folder)
     design = encode(model, table())
-    program = build(design)
-    plain = jax.tree.map(jnp.asarray, design.data)
-    # any pilot leaves the posterior as it is; this one is of responses that only set the units, so that it
-    # had better not be too sure of them: a fourth of its precision takes a third of the steps
-    wrong = {
-        block: {
-            name: jnp.asarray(v / 4 if name in ("precision", "pull", "cross") else v)
-            for name, v in known.items()
-        }
-        for block, known in pilot(plain, design).items()
-    }
-    kernel = NUTS(program, target_accept_prob=0.9)
-
-    def told(recorded, said):
-        """What is ranked: all that a posterior holds, and the density of the responses."""
-        density = {
-            f"density of {n}": s.outcome.distribution.log_prob(s.y).sum()
-            if s.joint is None
-            else s.joint.log_prob(s.y)
-            for n, s in said.items()
-        }
-        return {n: jnp.round(v, 9) for n, v in (recorded | density).items()}
-
-    def simulate(key):
-        with trace() as sites:
-            said = seed(program, key)(plain, observed=False)
-        values = {n: s["value"] for n, s in sites.items() if not n.endswith(".y")}
-        cells = {n: as_measured(c, said[n].y) for n, c in plain["cells"].items()}
-        again = replay(program, plain | {"cells": cells}, values, key, True)
-        return told({n: v for n, v in values.items() if not n.endswith(STANDARD)}, again[2]), cells
-
-    def fit(key, cells):
-        data = plain | {"cells": cells, "pilot": wrong}
-        start, back = jax.random.split(key)
-
-        def one(_, carry):
-            state, divergences = carry
-            state = kernel.sample(state, (data,), {})
-            return state, divergences + state.diverging
-
-        def several(carry, _):
-            carry = jax.lax.fori_loop(0, THIN, one, carry)
-            return carry, (carry[0].z, carry[1])
-
-        begin = kernel.init(start, WARMUP, None, (data,), {}), 0
-        _, (drawn, divergences) = jax.lax.scan(several, begin, None, (WARMUP + DRAWS) // THIN)
-        drawn = jax.tree.map(lambda z: z[-DRAWS // THIN :], drawn)
-
-        def look(z, key):
-            # the latent sites alone: what was integrated out is drawn back
-            sites = {n: v for n, v in kernel.postprocess_fn((data,), {})(z).items() if n in z}
-            recorded, _, said = replay(program, data, sites, key, True)
-            return told(recorded, said)
-
-        found = jax.vmap(look)(drawn, jax.random.split(back, DRAWS // THIN))
-        return found, divergences[-1] - divergences[-DRAWS // THIN - 1]
-
-    def rank(key):
-        truth_key, fit_key = jax.random.split(key)
-        truth, cells = simulate(truth_key)
-        drawn, divergences = fit(fit_key, cells)
-        below = {n: (drawn[n] < truth[n]).sum(0).ravel() for n in drawn}
-        equal = {n: (drawn[n] == truth[n]).sum(0).ravel() for n in drawn}
-        return below, equal, divergences
-
-    return rank
+    return ranking(design, build(design), as_measured)
 
 
 def p_values(u, names):
@@ -269,16 +200,19 @@ def calibrated(case, folder):
         one = jax.jit(calibration(case, folder)).lower(keys[0]).compile()
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # one compilation, all cores, as in a fit
         found = list(pool.map(one, keys))
-    names = [n for n, r in found[0][0].items() for _ in r]
-    below, equal = (np.array([np.concatenate(list(f[k].values())) for f in found]) for k in (0, 1))
+    names = [n for n, r in found[0]["below"].items() for _ in np.ravel(r)]
+    below, equal = (
+        np.array([np.concatenate([np.ravel(v) for v in f[k].values()]) for f in found])
+        for k in ("below", "equal")
+    )
     # what is the same in every draw is fixed, and a correlation stands in its matrix twice
     _, first = np.unique(np.concatenate([below, equal]), axis=1, return_index=True)
-    kept = sorted(i for i in first if (equal[:, i] < DRAWS // THIN).any())
+    kept = sorted(i for i in first if (equal[:, i] < KEPT).any())
     below, equal = below[:, kept], equal[:, kept]
     # ties are broken at random: probabilities may be 0 or 1 to the last digit
     broken = np.random.default_rng(4).uniform(size=below.shape) * (equal + 1)
-    u = (below + broken) / (DRAWS // THIN + 1)
-    return p_values(u, [names[i] for i in kept]), sum(int(f[2]) for f in found)
+    u = (below + broken) / (KEPT + 1)
+    return p_values(u, [names[i] for i in kept]), sum(int(f["divergences"]) for f in found)
 
 
 def alarms(p):

@@ -23,6 +23,7 @@ VERBS = [
     "dag",
     "draw",
     "prior",
+    "calibrate",
     "fit",
     "report",
     "weights",
@@ -58,7 +59,7 @@ def fitted(fake, monkeypatch):
 @pytest.fixture
 def paged(monkeypatch):
     """A page of one word and two verdicts."""
-    monkeypatch.setattr("bayesmtl.page.report", lambda post, known: "<p>pägé</p>")
+    monkeypatch.setattr("bayesmtl.page.report", lambda post, known, table: "<p>pägé</p>")
     monkeypatch.setattr("bayesmtl.page.answers", lambda post: None)
     monkeypatch.setattr("bayesmtl.page.verdicts", lambda post, known: ["Sharing helps.", "All is well."])
 
@@ -418,7 +419,7 @@ def test_predictions_are_rows(here, fake, wards, monkeypatch, capsys):
     def predict(post, table, *, prob):
         return pd.DataFrame({"task": "stay", "row": table["patient"], "mean": prob})
 
-    monkeypatch.setattr("bayesmtl.prediction.predict", predict)
+    monkeypatch.setattr("bayesmtl.forecast.prediction.predict", predict)
     store.save(fake, here / "p.zarr.zip")
     wards.head(3).to_csv("new.csv", index=False)
     assert cli.main(["predict", "p.zarr.zip", "new.csv", "--prob", "0.5"]) == 0

@@ -26,6 +26,7 @@ def graphs(draw):
         arrows=arrows,
         arcs=frozenset((min(pair), max(pair)) for pair in draw(PAIRS)),
         latent=draw(st.frozensets(NAMES, max_size=2)),
+        selected=draw(st.frozensets(NAMES, max_size=2)),
         signs={arrow: draw(st.sampled_from("+-")) for arrow in signed},
     )
 
@@ -92,6 +93,24 @@ def test_dagitty_dot_and_gml_are_read(text):
 @pytest.mark.parametrize(
     "text",
     [
+        "x, y -> s\nx -> y\nselected: s, r\nlatent: r",
+        'dag {\nr [latent,selected,pos="0,1"]\ns [selected,pos="1,1"]\nx -> s\nx -> y\ny -> s\n}',
+        'digraph { s [selected]; r [selected][latent]; y [label="selected"]; {x y} -> s; x -> y }',
+        'graph [ directed 1 node [ id 0 label "x" ] node [ id 1 label "y" ] node [ id 2 label "s" '
+        "selected 1 ]"
+        ' node [ id 3 label "r" selected 1 latent 1 ] edge [ source 0 target 1 ]'
+        " edge [ source 0 target 2 ] edge [ source 1 target 2 ] ]",
+    ],
+)
+def test_what_selects_the_rows_is_read(text):
+    dag = Dag.read(text)
+    assert (dag.selected, dag.latent, dag.measured) == ({"r", "s"}, {"r"}, {"x", "y"})
+    assert dag.arrows == {("x", "s"), ("y", "s"), ("x", "y")}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         "x[t-1] -> x[t] -> y[t+1]\nlatent: y[t+1]\nx[0] -> x[t]",
         "dag { x[t-1] [exposure] x[t-1]->x[t] x[t] -> y[t+1]; y[t+1] [latent,outcome]\n x[0] -> x[t] }",
         'digraph { x[t-1][shape=box]; "x[t-1]" -> x[t] -> "y[t+1]"; "y[t+1]"[latent]; x[0] -> x[t]; }',
@@ -122,7 +141,7 @@ def test_a_line_that_is_no_arrow_is_refused(text):
     with pytest.raises(ModelError) as error:
         Dag.read(f'a -> b\n{text}\n"c, d" -> e')
     assert str(error.value) == (
-        f'dag: can\'t read "{text}". Write "cause -> effect", "a <-> b" or "latent: u".'
+        f'dag: can\'t read "{text}". Write "cause -> effect", "a <-> b", "latent: u" or "selected: s".'
     )
 
 

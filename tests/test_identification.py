@@ -4,26 +4,72 @@ import pandas as pd
 import pytest
 
 import bayesmtl as bm
+from bayesmtl.causal.instruments import instruments
 from bayesmtl.cli import main
 
+NONE, NOTHING, EMPTY = ("none", "none"), ("nothing", "nothing"), ("", "", "", "")
 # graph, formula, exposure, and the row's other answers
 TEXTBOOK = {
-    "confounder": ("z -> x -> y <- z", "x + z", "x", "total effect", "z", "z", "z", "", ""),
-    "confounder left out": ("z -> x -> y <- z", "x", "x", "no effect", "z", "z", "z", "", ""),
-    "mediator": ("x -> m -> y <- x", "x + m", "x", "direct effect", "nothing", "nothing", "", "m", ""),
-    "instrument": ("i -> x -> y <-> x", "x", "x", "no effect", "none", "none", "", "", "instrument i"),
-    "front door": ("x -> m -> y <-> x", "x", "x", "no effect", "none", "none", "", "m", "front door m"),
-    "hidden": ("x -> y <-> x", "x", "x", "no effect", "none", "none", "", "", ""),
-    "two sets": ("a -> b -> x -> y; a -> y", "x + a", "x", "total effect", "a", "a; b", "a", "", ""),
+    "confounder": ("z -> x -> y <- z", "x + z", "x", "total effect", "z", "z", "z", *EMPTY[1:], ""),
+    "confounder left out": ("z -> x -> y <- z", "x", "x", "no effect", "z", "z", "z", *EMPTY[1:], ""),
+    "mediator": ("x -> m -> y <- x", "x + m", "x", "direct effect", *NOTHING, "", "m", *EMPTY[2:], ""),
+    "instrument": ("i -> x -> y <-> x", "x", "x", "no effect", *NONE, *EMPTY[1:], "i", "instrument i"),
+    "conditional instrument": (
+        "age -> i -> x -> y <-> x; age -> y",
+        "x",
+        "x",
+        "no effect",
+        *NONE,
+        "age",
+        *EMPTY[2:],
+        "i given age",
+        "instrument i given age",
+    ),
+    "front door": ("x -> m -> y <-> x", "x", "x", "no effect", *NONE, "", "m", "", "", "front door m"),
+    "hidden": ("x -> y <-> x", "x", "x", "no effect", *NONE, *EMPTY, ""),
+    "two sets": (
+        "a -> b -> x -> y; a -> y",
+        "x + a",
+        "x",
+        "total effect",
+        "a",
+        "a; b",
+        "a",
+        *("", "", "b given a"),
+        "",
+    ),
+    "collider and its effect": (
+        "x -> y; x -> c -> d; y -> c",
+        "x",
+        "x",
+        "total effect",
+        *NOTHING,
+        "",
+        "",
+        "c, d",
+        "",
+        "",
+    ),
+    "M": (
+        "u -> x -> y; u -> z; v -> z; v -> y; latent: u, v",
+        "x",
+        "x",
+        "total effect",
+        *NOTHING,
+        *("", "", "z", ""),
+        "",
+    ),
+    "selection": ("x -> y; x -> s; y -> s; selected: s", "x", "x", "no effect", *NONE, *EMPTY, ""),
     "not in the formula": (
         "z -> x -> y <- z",
         "x + z",
         "z",
         "direct effect",
-        "nothing",
-        "nothing",
+        *NOTHING,
         "",
         "x",
+        "",
+        "",
         "",
     ),
 }
@@ -53,6 +99,12 @@ def test_a_model_without_a_graph_is_a_finding():
         bm.identify(bm.Model(tasks={"y": "gaussian"}, formula="x"))
 
 
+def test_an_effect_of_the_exposure_has_not_the_role_of_an_instrument_though_it_serves_as_one():
+    model = bm.Model(tasks={"y": "gaussian"}, formula="x", dag="x -> y\nx -> w")
+    assert [found.node for found in instruments(model.dag, "x", "y")] == ["w"]
+    assert bm.identify(model).instruments.tolist() == [""]
+
+
 def test_the_command_shows_effects_and_tests_what_is_implied(tmp_path, capsys):
     file = tmp_path / "chain.toml"
     file.write_text('formula = "b"\ndag = "a -> b -> y"\n[data]\ntable = "t.csv"\n[tasks]\ny = "gaussian"\n')
@@ -65,6 +117,21 @@ def test_the_command_shows_effects_and_tests_what_is_implied(tmp_path, capsys):
     )
     assert main(["dag", str(file)]) == 0
     shown = capsys.readouterr().out
-    assert "holm" in shown and " 40 " in shown
+    assert "holm" in shown and " 40 " in shown and "permutations" in shown and "Expected" not in shown
+    text = file.read_text().replace("a -> b -> y", "a -> b -> y +\\nlatent: u\\nselected: s")
+    file.write_text(text)
+    assert main(["dag", str(file), "--seed", "2"]) == 0
+    shown = capsys.readouterr().out
+    assert "Not measured: u\n" in shown and "Rows are selected by: s\n" in shown
+    signs = shown.partition("Expected signs:\n")[2].splitlines()
+    assert signs[0].split()[:3] == ["cause", "effect", "expected"] and len(signs) == 4
+    file.write_text('formula = "x"\ndag = "u -> y\\nlatent: u"\n[tasks]\ny = "gaussian"\n')
+    assert main(["dag", str(file)]) == 0
+    assert capsys.readouterr().out.split()[:2] == ["task", "exposure"]  # of no measured cause
+
+
+def test_the_command_gives_rows_to_programs(tmp_path, capsys):
+    file = tmp_path / "chain.toml"
+    file.write_text('formula = "b"\ndag = "a -> b -> y"\n[tasks]\ny = "gaussian"\n')
     assert main(["dag", str(file), "--format", "csv"]) == 0
     assert capsys.readouterr().out.splitlines()[1].startswith("y,a,,")

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from itertools import combinations
+from pathlib import Path
 
 import networkx
 import numpy as np
@@ -12,8 +13,8 @@ from scipy import stats
 from scipy.special import expit
 
 import bayesmtl as bm
-from bayesmtl.falsification import falsify
-from bayesmtl.implied import Implication, adjusted, evidence, implied
+from bayesmtl.evidence.implied import Implication, evidence, implied
+from bayesmtl.multiplicity import adjusted
 
 
 def listed(text: str) -> set[str]:
@@ -176,6 +177,26 @@ def test_tasks_as_rows_are_tested_within_their_task():
     assert found.loc[("x", "z"), "effect"] == pytest.approx(stats.pearsonr(within["x"], within["z"])[0])
 
 
+def test_the_table_is_by_default_that_of_the_model_file(tmp_path):
+    model, table = people()
+    table.drop(columns="school").to_csv(tmp_path / "people.csv", index=False)
+    text = TEXT.replace("\n", "\\n")
+    file = tmp_path / "people.toml"
+    file.write_text(
+        f'dag = "{text}\\nlatent: school"\n[data]\ntable = "people.csv"\n[tasks]\nvisits = "poisson"'
+    )
+    found = bm.implications(bm.load(file))
+    assert found.equals(bm.implications(bm.load(file), pd.read_csv(tmp_path / "people.csv")))
+    assert {*found["n"]} == {370}
+    with pytest.raises(bm.ModelError, match="data: names no table"):
+        bm.implications(model)
+
+
+@pytest.mark.parametrize("path", sorted(Path("models").glob("*.toml")), ids=lambda path: path.stem)
+def test_no_shipped_graph_is_contradicted_by_its_table(path):
+    assert not (bm.implications(bm.load(path))["holm"] < 0.05).any()
+
+
 def test_tables_of_their_own_share_no_rows():
     tables = {
         "stay": pd.DataFrame({"age": np.arange(40.0), "stay": np.sin(np.arange(40.0))}),
@@ -205,12 +226,17 @@ def test_what_can_not_be_tested_is_said_in_findings():
         bm.implications(model, table.assign(age=[f"p{i}" for i in range(400)]))
 
 
+def falsified(model, table, seed=1, **options):
+    (found,) = bm.falsify(model, table, seed=seed, **options).itertuples(index=False)
+    return found
+
+
 def test_a_collider_among_its_permutations_is_counted_by_hand():
     a, b = np.random.default_rng(5).normal(size=(2, 300))
     table = pd.DataFrame({"a": a, "b": b, "c": a + b})
     table["c"] += np.random.default_rng(6).normal(size=300)
     # of six orders of the names, two have c as the collider, and only these leave a and b apart
-    found = falsify(bm.Model(tasks={"c": "gaussian"}, dag="a, b -> c"), table, seed=1)
+    found = falsified(bm.Model(tasks={"c": "gaussian"}, dag="a, b -> c"), table)
     assert (found.tested, found.violated, found.permutations) == (1, 0, 5)
     assert found.p == found.equivalent == pytest.approx(2 / 6)
     assert found.verdict == "uninformative"
@@ -218,18 +244,20 @@ def test_a_collider_among_its_permutations_is_counted_by_hand():
 
 def test_a_wrong_graph_is_contradicted_and_the_right_one_is_not():
     model, table = people()
-    right = falsify(model, table, seed=1)
+    told = []
+    right = falsified(model, table, watch=lambda done, of: told.append((done, of)))
+    assert told == [(done, 119) for done in range(1, 120)]
     assert (right.tested, right.permutations, right.verdict) == (5, 119, "not contradicted")
     wrong = bm.Model(tasks=model.tasks, dag="ill -> income -> age -> visits\nill -> school -> visits")
-    found = falsify(wrong, table, seed=1)
+    found = falsified(wrong, table)
     assert found.violated > right.violated and found.p > 0.2 and found.verdict == "contradicted"
-    assert falsify(wrong, table, seed=2) == found  # all permutations: nothing is drawn
+    assert falsified(wrong, table, seed=2) == found  # all permutations: nothing is drawn
 
 
 def test_where_nothing_depends_on_anything_a_graph_without_violations_is_not_contradicted():
     noise = np.random.default_rng(8).normal(size=(300, 5))
     table = pd.DataFrame(noise, columns=list("abcde"))
-    found = falsify(bm.Model(tasks={"e": "gaussian"}, dag="a -> b -> c -> d -> e"), table, seed=1)
+    found = falsified(bm.Model(tasks={"e": "gaussian"}, dag="a -> b -> c -> d -> e"), table)
     assert (found.violated, found.verdict) == (0, "uninformative") and found.p > 0.5
 
 
@@ -238,12 +266,15 @@ def test_of_many_nodes_permutations_are_drawn_by_the_seed():
     names = [f"x{i}" for i in range(8)]
     values = np.cumsum(draw.normal(size=(200, 8)), axis=1)
     model = bm.Model(tasks={"x7": "gaussian"}, dag=" -> ".join(names))
-    found = falsify(model, pd.DataFrame(values, columns=names), seed=1, permutations=39)
+    found = falsified(model, pd.DataFrame(values, columns=names), permutations=39)
     assert (found.permutations, found.p, found.verdict) == (39, 1 / 40, "not contradicted")
 
 
 def test_neither_jax_nor_networkx_is_needed():
-    code = "import bayesmtl, sys; bayesmtl.implications; print(*sys.modules)"
+    code = (
+        "import bayesmtl as bm, sys; model = bm.load('models/travel.toml'); bm.implications(model); "
+        "bm.falsify(model, seed=1); bm.signs(model); print(*sys.modules)"
+    )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"jax", "numpyro", "networkx"} & set(out.stdout.split())
 

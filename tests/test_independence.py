@@ -9,10 +9,10 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression, PoissonRegressor
 
 from bayesmtl.errors import ModelError
-from bayesmtl.independence import independent
-from bayesmtl.residualised import basis, residuals
+from bayesmtl.evidence.independence import independent
+from bayesmtl.evidence.residualised import basis, residuals
+from bayesmtl.evidence.variables import Variable, outcome, predictor
 from bayesmtl.spec import Task
-from bayesmtl.variables import Variable, outcome, predictor
 
 ROWS = 211
 Z = np.random.default_rng(3).integers(0, 3, ROWS).astype(float)[:, None]  # saturated as a basis: three means

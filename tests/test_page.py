@@ -114,6 +114,14 @@ def test_the_page_says_what_was_asked_found_and_feared(reader):
     assert "2026-01-02" in text and "0.1.0" in text
 
 
+def test_one_chain_has_traces_and_no_ranks():
+    tree = fake_posterior()
+    alone = tree.map_over_datasets(lambda data: data.isel(chain=[0]) if "chain" in data.dims else data)
+    alone.attrs = tree.attrs
+    words = {attrs["alt"].partition(" of ")[0] for attrs in Reader(report(alone)).of("img")}
+    assert "Trace" in words and "Rank plot" not in words
+
+
 def test_the_prior_stands_beside_the_data_and_the_posterior(post, reader):
     text = reader.text
     assert "What the prior expected" in text and "sigma[stay.days]" in text

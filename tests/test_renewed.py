@@ -10,8 +10,8 @@ from bayesmtl.chains import Run
 from bayesmtl.checks import check
 from bayesmtl.encoded import encode
 from bayesmtl.errors import ModelError
+from bayesmtl.forecast.renewed import renew
 from bayesmtl.labelled import constants
-from bayesmtl.renewed import renew
 from bayesmtl.spec import Model
 from bayesmtl.trees import stamp
 

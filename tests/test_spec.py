@@ -141,7 +141,7 @@ MODEL_FILES = {
         [
             'model: no key called "seed". '
             "Known: dag, data, doc, engine, formula, missing, name, priors and 5 more.",
-            'dag: can\'t read "a to c". Write "cause -> effect", "a <-> b" or "latent: u".',
+            'dag: can\'t read "a to c". Write "cause -> effect", "a <-> b", "latent: u" or "selected: s".',
             'relation: has no "kind". Add kind = "..."; bayesmtl parts lists them.',
         ],
     ),

@@ -12,8 +12,6 @@ import xarray as xr
 from test_moments import EVERY
 
 import bayesmtl as bm
-from bayesmtl import cumulative
-from bayesmtl.bare import bare
 from bayesmtl.basis import added, basis_of
 from bayesmtl.chains import Basis, Run
 from bayesmtl.cli import main
@@ -21,10 +19,12 @@ from bayesmtl.collapsed import collapse
 from bayesmtl.encoded import encode
 from bayesmtl.labelled import constants, parameters
 from bayesmtl.moments import moments
-from bayesmtl.observed import observe, observe_kinds
 from bayesmtl.program import build
 from bayesmtl.space import space
 from bayesmtl.trees import stamp
+from bayesmtl.updates import cumulative
+from bayesmtl.updates.bare import bare
+from bayesmtl.updates.observed import observe, observe_kinds
 
 QUIET = {"watch": lambda progress: None}
 TASKS = {"y": "gaussian", "z": "gaussian"}

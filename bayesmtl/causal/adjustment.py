@@ -45,7 +45,7 @@ def adjustment(
     Parameters
     ----------
     dag
-        The causal graph; its latent nodes are in no set.
+        The causal graph; its latent nodes are in no set, and its selected ones are given beside each.
     exposures
         One node, or several whose joint effect is asked for.
     outcome
@@ -94,17 +94,26 @@ def adjustment(
     starts, forced, forbidden = named(exposures), named(forced), named(forbidden)
     refuse(faults(dag, starts, outcome, forced, forbidden))
     wrong = unadjustable(dag, starts, outcome)
-    if forced & wrong:
+    if (forced | dag.selected) & wrong:
         return judged(dag, starts, outcome, forced)  # type: ignore[return-value]
-    allowed = dag.nodes - dag.latent - wrong - forbidden - forced - starts - {outcome}
+    allowed = dag.measured - wrong - forbidden - forced - starts - {outcome}
     cut, start = backdoor(dag, starts, outcome), min(starts)
     graph = between(cut, starts, outcome, forced, allowed)
     if start in graph[outcome]:
         # of all sets that of all ancestors blocks the most
-        widest = allowed & cut.ancestors(starts | {outcome} | forced)
+        widest = allowed & cut.ancestors(starts | {outcome} | forced | dag.selected)
         path = cut.path(starts, outcome, widest | forced)
         assert path is not None
         return Invalid(f"no set to be had blocks all that is not causal, such as {shown(path)}", path)
     found = list(islice(minimal(graph, start, outcome), MOST + 1))
     sets = sorted((some | forced for some in found[:MOST]), key=lambda some: (len(some), sorted(some)))
     return Adjustment(tuple(sets), frozenset(graph[outcome]) | forced, len(found) <= MOST)
+
+
+def adjustable(dag: Dag, exposures: Iterable[str], outcome: str) -> bool:
+    """Whether any set of measured nodes tells the joint effect of some exposures."""
+    starts = frozenset(exposures)
+    wrong = unadjustable(dag, starts, outcome)
+    allowed = dag.measured - wrong - starts - {outcome}
+    graph = between(backdoor(dag, starts, outcome), starts, outcome, frozenset(), allowed)
+    return not dag.selected & wrong and min(starts) not in graph[outcome]

@@ -1,11 +1,11 @@
-"""Which weights of a regression are no causal effects, or direct ones, and what to drop or to add.
+"""Which weights of a regression are no causal effects, and what to drop or to add.
 
 With one exposure ``x`` and one control ``z`` these are the models of Cinelli, Forney and Pearl (2022):
 
 ========================  =======  ============================================================
 models                    level    what is said
 ========================  =======  ============================================================
-1, 4                      note     the weight of ``z`` is a direct effect, without ``z -> x``
+1, 4                      note     the weight of ``z`` is a direct effect (``direct``), without ``z -> x``
 2, 5                      note     ``z`` is a control for ``x``; its own weight is confounded
 3, 6, 8, 13, 14, 15       none     both weights are total effects, or ``z`` does no harm
 9                         note     all that ``z`` does goes through ``x``
@@ -16,6 +16,9 @@ models                    level    what is said
 1 to 6 without ``z``      warning  the weight of ``x`` is confounded; add ``z``
 10 without ``z``          warning  nothing closes the path; ``z`` is an instrument
 ========================  =======  ============================================================
+
+What selects the rows can be neither dropped nor added: where it opens a path, or is an effect of a causal
+one, no formula helps unless a predictor closes the path.
 
 References
 ----------
@@ -28,13 +31,13 @@ Westreich and Greenland (2013). The table 2 fallacy: presenting and interpreting
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from bayesmtl.causal import feedback
 from bayesmtl.causal.dag import Dag
-from bayesmtl.causal.estimands import Biased, Effect, closing, via
+from bayesmtl.causal.estimands import Biased, Effect, closing
 from bayesmtl.causal.frontdoor import frontdoor
 from bayesmtl.causal.instruments import instruments
 from bayesmtl.causal.regressions import Regression
-from bayesmtl.causal.validity import shown
-from bayesmtl.errors import Finding, listed
+from bayesmtl.errors import Finding, named
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class _Case:
     change: frozenset[str]
     exposure: str
     reason: str
+    loop: feedback.Loop = ("", "", "")
 
 
 def faults(regressions: Iterable[Regression]) -> Iterator[Finding]:
@@ -53,20 +57,16 @@ def faults(regressions: Iterable[Regression]) -> Iterator[Finding]:
     The graph has no cycle, and no predictor is an effect of its outcome.
     """
     regressions = list(regressions)
+    tasks = {each.outcome for each in regressions}
     found: dict[tuple[str, str, frozenset[str]], list[tuple[Regression, _Case]]] = {}
-    direct: dict[str, list[Regression]] = {}
     for regression in regressions:
         for case in _cases(regression):
             found.setdefault((regression.where, case.kind, case.change), []).append((regression, case))
-        if _through(regression):
-            direct.setdefault(regression.where, []).append(regression)
     for (where, kind, change), cases in found.items():
-        finding = _finding(where, kind, change, cases)
+        finding = _finding(where, kind, change, cases, tasks)
         needed = _needed(regressions, cases, change) if kind == "drop" else []
         remedy = f"{finding.remedy[:-1]}; {named(needed)} needs it." if needed else finding.remedy
         yield replace(finding, remedy=remedy)
-    for where, tasks in direct.items():
-        yield _direct(where, tasks, regressions)
 
 
 def _cases(regression: Regression) -> Iterator[_Case]:
@@ -74,8 +74,14 @@ def _cases(regression: Regression) -> Iterator[_Case]:
     reasons = {x: verdict.reason for x, verdict in regression.told.items() if isinstance(verdict, Biased)}
     mends = {x: _mend(regression, x) for x in reasons}
     silent = set[str]()
+    for loop in feedback.loops(regression):
+        first, between, second = loop
+        if not {first, second} <= silent:
+            silent |= {first, second}
+            reason = feedback.reason(regression, loop)
+            yield from (_Case("feedback", frozenset([between]), x, reason, loop) for x in (first, second))
     for x, (kind, _) in mends.items():
-        if kind == "open" and (amplifiers := _amplifiers(regression, x)):
+        if kind == "open" and x not in silent and (amplifiers := _amplifiers(regression, x)):
             silent |= {x} | amplifiers
             yield _Case("amplifier", amplifiers, x, reasons[x])
     for x, (kind, drop) in mends.items():
@@ -88,18 +94,19 @@ def _cases(regression: Regression) -> Iterator[_Case]:
             enough = regression.estimand(x, regression.others(x) | added)
             added = added if isinstance(enough, Effect) else add
             yield _Case(kind, added, x, reasons[x])
-    for x, (kind, _) in mends.items():
-        if kind == "open" and x not in silent:
-            yield _Case("control" if regression.served(x) else "open", frozenset([x]), x, reasons[x])
+    for x, (kind, by) in mends.items():
+        if kind in ("open", "selected") and x not in silent:
+            kind = "control" if regression.served(x) else kind
+            yield _Case(kind, by if kind == "selected" else frozenset([x]), x, reasons[x])
 
 
 def _mend(regression: Regression, exposure: str) -> tuple[str, frozenset[str]]:
-    """What to add, or to drop, for a weight to tell an effect; "open" when nothing helps."""
+    """What to add, or to drop, for a weight to tell an effect; "selected" or "open" when nothing helps."""
     dag, outcome, told = regression.dag, regression.outcome, regression.told
     given = regression.others(exposure)
     drop, verdict = frozenset[str](), told[exposure]
-    while isinstance(verdict, Biased) and verdict.by:
-        drop |= verdict.by
+    while isinstance(verdict, Biased) and (by := verdict.by - dag.selected):
+        drop |= by
         verdict = regression.estimand(exposure, given - drop)
     clean = isinstance(verdict, Effect)
     add = closing(dag, exposure, outcome, given)
@@ -115,6 +122,8 @@ def _mend(regression: Regression, exposure: str) -> tuple[str, frozenset[str]]:
             return "add", add
     if drop and (clean or closing(dag, exposure, outcome, given - drop, drop) is not None):
         return "drop", drop
+    if isinstance(verdict, Biased) and verdict.by:
+        return "selected", verdict.by
     return "open", frozenset()
 
 
@@ -141,7 +150,13 @@ def _amplifiers(regression: Regression, exposure: str) -> frozenset[str]:
     return frozenset(node for node in nodes if not regression.served(node))
 
 
-def _finding(where: str, kind: str, change: frozenset[str], cases: list[tuple[Regression, _Case]]) -> Finding:
+def _finding(
+    where: str,
+    kind: str,
+    change: frozenset[str],
+    cases: list[tuple[Regression, _Case]],
+    outcomes: set[str],
+) -> Finding:
     """Cases that one change mends, with the reason of the first."""
     regression, case = cases[0]
     tasks = named(each.task for each, _ in cases)
@@ -149,9 +164,19 @@ def _finding(where: str, kind: str, change: frozenset[str], cases: list[tuple[Re
     several = "," in exposures
     weights, are = f"the weight{'s' * several} of {exposures}", "are" if several else "is"
     terms, reason = named(change), case.reason
+    if kind == "feedback":
+        problem = f"no one regression tells the joint effect of {exposures} on {tasks}: {reason}."
+        remedy = feedback.remedy(regression, case.loop, tasks, task=change <= outcomes)
+        return Finding(where, problem, remedy, "warning")
+    if kind == "selected":
+        problem = f"{weights} for {tasks} {are} biased: {reason}."
+        remedy = f"No formula mends that: take rows whatever {terms}, or read what is so among those taken."
+        return Finding(where, problem, remedy, "warning")
     if kind == "drop":
         problem = f"{weights} for {tasks} {are} biased: {reason}."
-        return Finding(where, problem, f"Drop {terms} from the formula of {tasks}.", "warning")
+        after = change <= regression.dag.descendants([case.exposure]) - outcomes
+        task = f", or make {'it a task' if len(change) == 1 else 'them tasks'}" if after else ""
+        return Finding(where, problem, f"Drop {terms} from the formula of {tasks}{task}.", "warning")
     if kind == "add":
         word = "confounded" if reason.endswith("is open") else "biased"
         problem = f"{weights} for {tasks} {are} {word}: {reason}."
@@ -176,34 +201,3 @@ def _otherwise(dag: Dag, exposure: str, outcome: str) -> str:
     if sets := frontdoor(dag, exposure, outcome):
         return f"{named(sets[0])} carries the whole effect (front door): make it a task."
     return "Measure what lies on that path, or read the weight as an association."
-
-
-def _through(regression: Regression) -> dict[str, frozenset[str]]:
-    """The predictors with direct effects, and the others on their causal paths."""
-    effects = {x: told.through for x, told in regression.told.items() if isinstance(told, Effect)}
-    return {x: through for x, through in effects.items() if through}
-
-
-def _direct(where: str, regressions: list[Regression], every: list[Regression]) -> Finding:
-    """Weights that leave out what goes through other predictors, each with a path of it."""
-    steps = [_through(each) for each in regressions]
-    tasks = "all tasks" if len(regressions) == len(every) > 1 else named(each.task for each in regressions)
-    paths: dict[str, str] = {}
-    for each, own in zip(regressions, steps, strict=True):
-        for x in own.keys() - paths.keys():
-            paths[x] = shown(via(each.dag, x, own[x], each.outcome))
-    weights = f"the weight{'s' * (len(paths) > 1)} of {named(frozenset(paths))}"
-    if any(own != steps[0] for own in steps):
-        weights = "some weights"
-    are = "is a direct effect" if len(paths) == 1 and weights != "some weights" else "are direct effects"
-    left = listed([paths[x] for x in sorted(paths)], 4)
-    problem = f"{weights} for {tasks} {are}, without what goes through other predictors: {left}."
-    between = frozenset(step for own in steps for through in own.values() for step in through)
-    task = "" if between <= {each.outcome for each in every} else ", or make it a task"
-    return Finding(where, problem, f"For a total effect leave out {named(between)}{task}.", "note")
-
-
-def named(names: Iterable[str]) -> str:
-    """Names in quotes, those of a set in alphabetical order."""
-    ordered = sorted(names) if isinstance(names, frozenset) else dict.fromkeys(names)
-    return listed([f'"{name}"' for name in ordered])

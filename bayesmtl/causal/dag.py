@@ -27,21 +27,30 @@ class Dag:
         Nodes that no table measures.
     signs
         ``"+"`` or ``"-"`` for the arrows whose direction the author expects.
+    selected
+        Nodes that decide which rows a table has. It has only those that they took, so that all that it tells
+        is given them; no table need have them as columns.
+
+    References
+    ----------
+    Hernán, Hernández-Díaz and Robins (2004). A structural approach to selection bias. Epidemiology 15,
+        615-625.
     """
 
     arrows: frozenset[tuple[str, str]] = frozenset()
     arcs: frozenset[tuple[str, str]] = frozenset()
     latent: frozenset[str] = frozenset()
     signs: Mapping[tuple[str, str], str] = field(default_factory=dict, hash=False)
+    selected: frozenset[str] = frozenset()
 
     @classmethod
     def read(cls, text: str) -> "Dag":
         """Read one statement a line.
 
         ``a -> b -> c`` is two arrows, ``a, b -> c`` as well; ``a <-> b`` is a hidden cause of both;
-        ``latent: u`` names a node that is not measured; ``a -> b +`` and ``a -> b -`` expect a
-        sign; ``#`` starts a comment; quotes hold a name with a comma, an arrow or a ``#``. The text
-        of dagitty.net, plain DOT and GML are read too.
+        ``latent: u`` names a node that is not measured, ``selected: s`` one that decides which rows
+        there are; ``a -> b +`` and ``a -> b -`` expect a sign; ``#`` starts a comment; quotes hold a
+        name with a comma, an arrow or a ``#``. The text of dagitty.net, plain DOT and GML are read too.
 
         Examples
         --------
@@ -59,12 +68,19 @@ class Dag:
             for a, b in sorted(self.arrows)
         ]
         lines += [f"{quoted(a)} <-> {quoted(b)}" for a, b in sorted(self.arcs)]
-        return "\n".join([*lines, *(f"latent: {quoted(name)}" for name in sorted(self.latent))])
+        lines += [f"latent: {quoted(name)}" for name in sorted(self.latent)]
+        return "\n".join([*lines, *(f"selected: {quoted(name)}" for name in sorted(self.selected))])
 
     @property
     def nodes(self) -> frozenset[str]:
         """Every name in the graph."""
-        return frozenset(n for pair in self.arrows | self.arcs for n in pair) | self.latent
+        ends = frozenset(name for pair in self.arrows | self.arcs for name in pair)
+        return ends | self.latent | self.selected
+
+    @property
+    def measured(self) -> frozenset[str]:
+        """The nodes that vary in a table and are columns of it."""
+        return self.nodes - self.latent - self.selected
 
     @property
     def graph(self) -> "networkx.DiGraph":
@@ -104,7 +120,7 @@ class Dag:
     def separated(self, a: str, b: str, given: Iterable[str] = ()) -> bool:
         """Whether the graph implies that two nodes are independent given others: d-separation.
 
-        An arc counts as a hidden common cause.
+        An arc counts as a hidden common cause, and what selects the rows is always given.
 
         Raises
         ------
@@ -184,6 +200,7 @@ class Dag:
         self, starts: frozenset[str], given: frozenset[str]
     ) -> dict[tuple[str, bool], tuple[tuple[str, bool], str] | None]:
         """Where open paths lead, nearest first: each node, and whether by an arrowhead, from where."""
+        given |= self.selected
         opened = given | self.ancestors(given)
         reached: dict[tuple[str, bool], tuple[tuple[str, bool], str] | None]
         reached = {(start, False): None for start in sorted(starts)}

@@ -10,11 +10,14 @@ from bayesmtl.errors import Finding, ModelError
 _TIME = r"\[(?:t|t?[+-]?\d+)\]"  # the end of a name such as x[t-1]
 _ATTRIBUTES = rf"(?!{_TIME})\[([^]]*)\]"
 _GML = r"\s*(?:(?:Creator|Version|#).*\n\s*)*graph\s*\["
-_HIDDEN = "\1"  # stands behind a name in place of attributes that make it latent
+_MARKS = {  # stand behind a name in place of attributes that say so
+    "\1": ("latent", r"\b(latent|unobserved)\b"),
+    "\2": ("selected", r"\bselected\b"),
+}
 
 
 def parsed(text: str) -> dict[str, Any]:
-    """The arrows, arcs, latent nodes and signs that a graph's text states.
+    """The arrows, arcs, latent and selected nodes, and signs that a graph's text states.
 
     Raises
     ------
@@ -25,13 +28,14 @@ def parsed(text: str) -> dict[str, Any]:
         return _gml(text)
     arrows: set[tuple[str, str]] = set()
     arcs: set[tuple[str, str]] = set()
-    latent: set[str] = set()
+    named: dict[str, set[str]] = {"latent": set(), "selected": set()}
     signs: dict[tuple[str, str], str] = {}
     wrong = []
     plain, names = _plain(text)
     for line in _statements(plain):
-        if line.startswith("latent:"):
-            latent |= set(_listed(line.removeprefix("latent:"), names))
+        word, colon, rest = line.partition(":")
+        if colon and word in named:
+            named[word] |= set(_listed(rest, names))
             continue
         body, sign = re.fullmatch(r"(.*?)(?:\s([+-]))?", line, re.S).groups()  # type: ignore[union-attr]
         steps = re.split(r"(<->|->|<-)", body)
@@ -50,7 +54,8 @@ def parsed(text: str) -> dict[str, Any]:
                     signs[arrow] = sign
     if wrong:
         raise ModelError(*wrong)
-    return {"arrows": frozenset(arrows), "arcs": frozenset(arcs), "latent": frozenset(latent), "signs": signs}
+    kept = {word: frozenset(nodes) for word, nodes in named.items()}
+    return {"arrows": frozenset(arrows), "arcs": frozenset(arcs), "signs": signs, **kept}
 
 
 def quoted(name: str) -> str:
@@ -90,16 +95,17 @@ def _undressed(text: str) -> Iterator[str]:
     text = re.sub(r"/\*.*?\*/|\bsubgraph\b\s*\w*", "", text, flags=re.S)
     text = re.sub(_ATTRIBUTES, _attributes, text)
     text = re.sub(r"\{([^{}]*)\}", _group, text)
-    text = re.sub(rf"\s*(<->|->|<-|,|{_HIDDEN})\s*", r"\1", text).replace(_HIDDEN, f"{_HIDDEN};")
-    for statement in re.split(r"[;\s]+", text):
-        if statement.endswith(_HIDDEN):
-            yield f"latent: {statement.removesuffix(_HIDDEN)}"
+    text = re.sub(r"\s*(<->|->|<-|,|[\1\2]+)\s*", r"\1", text)
+    for statement in re.split(r"[;\s]+", re.sub(r"([\1\2]+)", r"\1;", text)):
+        name = statement.rstrip("".join(_MARKS))
+        if name != statement:
+            yield from (f"{_MARKS[mark][0]}: {name}" for mark in statement[len(name) :])
         elif re.search(r"<->|->|<-", statement):
             yield statement
 
 
 def _attributes(found: re.Match[str]) -> str:
-    return _HIDDEN if re.search(r"\b(latent|unobserved)\b", found[1]) else " "
+    return "".join(mark for mark, (_, words) in _MARKS.items() if re.search(words, found[1])) or " "
 
 
 def _group(found: re.Match[str]) -> str:
@@ -118,7 +124,7 @@ def _listed(text: str, names: Mapping[str, str]) -> list[str]:
 def _unreadable(line: str, names: Mapping[str, str]) -> Finding:
     for mark, name in names.items():
         line = line.replace(mark, f'"{name}"')
-    remedy = 'Write "cause -> effect", "a <-> b" or "latent: u".'
+    remedy = 'Write "cause -> effect", "a <-> b", "latent: u" or "selected: s".'
     return Finding("dag", f'can\'t read "{line}".', remedy)
 
 
@@ -133,12 +139,10 @@ def _gml(text: str) -> dict[str, Any]:
     if not graph.is_directed():
         raise ModelError(Finding("dag", "is GML without arrows.", 'Write "directed 1".'))
     names = {node: str(about.get("label", about.get("name", node))) for node, about in graph.nodes(data=True)}
-    hidden = [
-        node
-        for node, about in graph.nodes(data=True)
-        if about.get("latent") == 1 or about.get("observed") == "no"
-    ]
+    said = graph.nodes(data=True)
+    hidden = [n for n, about in said if about.get("latent") == 1 or about.get("observed") == "no"]
     return {
         "arrows": frozenset((names[a], names[b]) for a, b in graph.edges()),
         "latent": frozenset(names[node] for node in hidden),
+        "selected": frozenset(names[node] for node, about in said if about.get("selected") == 1),
     }

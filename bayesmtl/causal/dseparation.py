@@ -11,7 +11,7 @@ Moral = dict[str, set[str]]  # the neighbours of each node in an undirected grap
 def separators(
     dag: Dag, a: str, b: str, *, forced: Iterable[str] = (), forbidden: Iterable[str] = ()
 ) -> Iterator[frozenset[str]]:
-    """All minimal sets of measured nodes that d-separate two nodes.
+    """All minimal sets of measured nodes that d-separate two nodes in the rows that there are.
 
     Minimal: no node but a forced one can be left out. There is none when no set separates the two,
     and one that is empty when they are independent as they are. The next set comes after a time that
@@ -20,7 +20,7 @@ def separators(
     Parameters
     ----------
     dag
-        The causal graph; its latent nodes are in no set.
+        The causal graph; its latent nodes are in no set, and its selected ones are given beside each.
     a, b
         Two nodes.
     forced
@@ -49,19 +49,20 @@ def separators(
     forced = frozenset(forced)
     forbidden = frozenset(forbidden)
     refuse(dag.faults([a], [b], forced, forbidden))
-    allowed = dag.nodes - dag.latent - forbidden - {a, b}
+    allowed = dag.measured - forbidden - {a, b}
     return (found | forced for found in minimal(between(dag, [a], b, forced, allowed), a, b))
 
 
 def between(
     dag: Dag, starts: Iterable[str], end: str, forced: frozenset[str], allowed: frozenset[str]
 ) -> Moral:
-    """The undirected graph whose separators, and the forced nodes, d-separate some nodes from another.
+    """The undirected graph whose separators, and what is forced, d-separate some nodes from another.
 
-    It is the moral graph of their ancestors, with the first of the starts in place of them all, and
-    with every node that can't be in a set replaced by edges between its neighbours.
+    What selects the rows is forced too. It is the moral graph of their ancestors, with the first of the
+    starts in place of them all, and with every node that can't be in a set replaced by edges between its
+    neighbours.
     """
-    starts = sorted(starts)
+    starts, forced = sorted(starts), forced | dag.selected
     graph = moral(dag, {*starts, end} | forced)
     for other in starts[1:]:
         graph[starts[0]] |= graph[other]

@@ -16,7 +16,8 @@ class Effect:
     Parameters
     ----------
     through
-        The other predictors on causal paths: with none the effect is the total one, else a direct one.
+        What is given on causal paths, predictors or what selects the rows: with none the effect is the total
+        one, else a direct one.
     """
 
     through: frozenset[str]
@@ -33,7 +34,8 @@ class Biased:
     path
         The open path that is not causal, or the causal one that is blocked in part.
     by
-        The other predictors that open or block it; without any it is open as it is.
+        What is given that opens or blocks it, predictors or what selects the rows; without any it is open as
+        it is.
     """
 
     reason: str
@@ -55,7 +57,7 @@ def estimand(dag: Dag, exposure: str, outcome: str, given: Iterable[str]) -> Eff
     exposure, outcome
         A predictor, and the node that it acts on.
     given
-        The other predictors, and the nodes by which rows are grouped.
+        The other predictors, and the nodes by which rows are grouped; what selects them is given in any case.
 
     References
     ----------
@@ -67,13 +69,14 @@ def estimand(dag: Dag, exposure: str, outcome: str, given: Iterable[str]) -> Eff
     >>> estimand(Dag.read("age -> drug -> stroke <- age"), "age", "stroke", ["drug"])
     Effect(through=frozenset({'drug'}))
     """
-    given = frozenset(given)
+    given = frozenset(given) | dag.selected
     free = _free(dag, exposure, outcome, given)
     if wrong := given & (free | dag.descendants(free)):
         node = min(wrong)
         nearest = (onward(dag, free, node) or (node,))[0]
         path = via(dag, exposure, [nearest], outcome, given)
-        return Biased(f'"{node}" is an effect of "{nearest}", on the causal path {shown(path)}', path, wrong)
+        name = f'"{node}"{", which selects the rows," * (node in dag.selected)}'
+        return Biased(f'{name} is an effect of "{nearest}", on the causal path {shown(path)}', path, wrong)
     path = _cut(dag, exposure, free).path([exposure], outcome, given) or ()
     if not path:
         return Effect(given & mediators(dag, frozenset([exposure]), outcome))
@@ -84,7 +87,9 @@ def estimand(dag: Dag, exposure: str, outcome: str, given: Iterable[str]) -> Eff
     ]
     by = given & (dag.descendants(colliders) | set(colliders))
     names = ", ".join(f'"{name}"' for name in sorted(by))
-    return Biased(f"{f'{names} opens ' if by else ''}{shown(path)}{'' if by else ' is open'}", path, by)
+    if not by:
+        return Biased(f"{shown(path)} is open", path, by)
+    return Biased(f"{'selection by ' * (by <= dag.selected)}{names} opens {shown(path)}", path, by)
 
 
 def closing(
@@ -97,9 +102,11 @@ def closing(
     Henckel, Perkovic and Maathuis (2022). Graphical criteria for efficient total effect estimation via
         adjustment in causal linear models. Journal of the Royal Statistical Society B 84, 579-599.
     """
-    free = _free(dag, exposure, outcome, given)
+    free = _free(dag, exposure, outcome, given | dag.selected)
     after = free | dag.descendants(free) | dag.descendants([outcome])
-    allowed = dag.nodes - dag.latent - after - given - {exposure, outcome} - frozenset(barred)
+    if dag.selected & after:
+        return None
+    allowed = dag.measured - after - given - {exposure, outcome} - frozenset(barred)
     graph = between(_cut(dag, exposure, free), [exposure], outcome, given, allowed)
     return None if exposure in graph[outcome] else frozenset(graph[outcome])
 

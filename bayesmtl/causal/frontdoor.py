@@ -14,7 +14,8 @@ def frontdoor(dag: Dag, exposure: str, outcome: str) -> tuple[frozenset[str], ..
     """All minimal front-door sets of measured nodes, small ones first; the first 100 if there are more.
 
     Such a set meets every causal path from the exposure to the outcome, has no open back-door path
-    from the exposure, and none to the outcome that the exposure does not block.
+    from the exposure, and none to the outcome that the exposure does not block. There is none when what
+    selects the rows is an effect of the exposure.
 
     Parameters
     ----------
@@ -48,7 +49,9 @@ def frontdoor(dag: Dag, exposure: str, outcome: str) -> tuple[frozenset[str], ..
 
 def _minimal(dag: Dag, exposure: str, outcome: str) -> Iterator[frozenset[str]]:
     """Each minimal set once: another lacks a node of it, and is found among the sets without this node."""
-    measured = dag.nodes - dag.latent - {exposure, outcome}
+    if dag.selected & dag.descendants([exposure]):
+        return
+    measured = dag.measured - {exposure, outcome}
     # no back-door path may lead to a node of the set
     apart = measured - _without(dag, [exposure]).connected([exposure])
     todo, seen, found = [apart], {apart}, set[frozenset[str]]()

@@ -26,7 +26,8 @@ def instruments(dag: Dag, exposure: str, outcome: str) -> tuple[Instrument, ...]
 
     Those are listed that need given only ancestors of the outcome and of themselves: whenever there is
     any conditional instrument, there is one of these. Any other is connected to the exposure only
-    because a common effect is given, and to tell whether a node is one is NP-hard.
+    because a common effect is given, and to tell whether a node is one is NP-hard. What selects the rows,
+    and its ancestors, may be given too; when it is an effect of a causal path there is no instrument.
 
     Parameters
     ----------
@@ -59,8 +60,10 @@ def instruments(dag: Dag, exposure: str, outcome: str) -> tuple[Instrument, ...]
 
 def _found(dag: Dag, exposure: str, outcome: str) -> Iterator[Instrument]:
     cut = backdoor(dag, frozenset([exposure]), outcome)
-    never = dag.latent | unadjustable(dag, frozenset([exposure]), outcome) | dag.descendants([outcome])
-    candidates = dag.nodes - never - {exposure, outcome}
+    never = unadjustable(dag, frozenset([exposure]), outcome) | dag.descendants([outcome])
+    if dag.selected & never:
+        return
+    candidates = dag.measured - never - {exposure, outcome}
     for node in sorted(candidates):
         given = nearest(between(cut, [node], outcome, frozenset(), candidates - {node}), node, outcome)
         # of all sets of ancestors, the one nearest to the outcome blocks least on the way to the exposure

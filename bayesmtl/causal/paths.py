@@ -36,7 +36,8 @@ def onward(
     """A shortest path along the arrows that meets no barred node, or None."""
     starts = frozenset(starts)
     # what begins along an arrow and is open given nothing, is along arrows all the way
-    return replace(_without(dag, into=starts | barred), arcs=frozenset()).path(starts, end)
+    rest = replace(_without(dag, into=starts | barred), arcs=frozenset(), selected=frozenset())
+    return rest.path(starts, end)
 
 
 def _without(dag: Dag, into: Iterable[str] = (), out_of: Iterable[str] = ()) -> Dag:

@@ -39,8 +39,8 @@ class Regression:
         return {x: self.estimand(x, self.others(x)) for x in self.predictors if x in acting}
 
     def others(self, exposure: str) -> frozenset[str]:
-        """What is adjusted for beside a predictor."""
-        return frozenset(self.predictors) - {exposure} | self.groups
+        """What is adjusted for beside a predictor, by the formula or by what selects the rows."""
+        return frozenset(self.predictors) - {exposure} | self.groups | self.dag.selected
 
     def estimand(self, exposure: str, given: frozenset[str]) -> Effect | Biased:
         """What a weight would tell beside others."""
@@ -56,10 +56,11 @@ class Regression:
     @cached_property
     def _ancestral(self) -> Dag:
         """The part of the graph that decides what the weights tell."""
-        ends = {self.outcome, *self.predictors} | self.groups
+        ends = {self.outcome, *self.predictors} | self.groups | self.dag.selected
         kept = self.dag.ancestors(ends) | ends
         return Dag(
             frozenset(arrow for arrow in self.dag.arrows if kept.issuperset(arrow)),
             frozenset(arc for arc in self.dag.arcs if kept.issuperset(arc)),
             self.dag.latent,
+            selected=self.dag.selected,
         )

@@ -38,7 +38,8 @@ def valid(
     By the adjustment criterion, which is sound and complete: the set holds no node of a causal path
     nor an effect of one, and blocks all paths that are not causal. Pearl's back-door criterion
     refuses some sets that this one accepts: those with effects of an exposure that are on no path to
-    the outcome.
+    the outcome. What selects the rows counts as one of the set: in a linear model it then tells the effect
+    among those taken, which is that on all.
 
     Parameters
     ----------
@@ -80,6 +81,7 @@ def valid(
 
 def judged(dag: Dag, starts: frozenset[str], outcome: str, given: frozenset[str]) -> Valid | Invalid:
     """What ``valid`` answers to a sound question."""
+    given |= dag.selected
     if wrong := given & unadjustable(dag, starts, outcome):
         return _blocked(dag, starts, outcome, wrong)
     path = backdoor(dag, starts, outcome).path(starts, outcome, given)
@@ -90,10 +92,10 @@ def judged(dag: Dag, starts: frozenset[str], outcome: str, given: frozenset[str]
         for before, node, after in zip(path[1::2], path[2::2], path[3::2])
         if before.endswith(">") and after.startswith("<")
     ]
-    opening = sorted(given & (dag.descendants(colliders) | set(colliders)))
-    if opening:
-        names = ", ".join(f'"{name}"' for name in opening)
-        return Invalid(f"adjusting for {names} opens {shown(path)}, which is not causal", path)
+    if opening := given & (dag.descendants(colliders) | set(colliders)):
+        names = ", ".join(f'"{name}"' for name in sorted(opening))
+        how = "selection by" if opening <= dag.selected else "adjusting for"
+        return Invalid(f"{how} {names} opens {shown(path)}, which is not causal", path)
     return Invalid(f"{shown(path)} is open, and not causal", path)
 
 
@@ -108,6 +110,9 @@ def faults(
     found = dag.faults(starts, [outcome], given, forbidden)
     if not starts:
         found.append(Finding("dag", "is asked for the effect of no exposure.", "Name one."))
+    for name in sorted((starts | {outcome}) & dag.selected):
+        problem = f'"{name}" selects the rows, and is the same in all of them.'
+        found.append(Finding("dag", problem, "Ask for something that varies."))
     for name in sorted(given & dag.latent):
         problem = f'"{name}" is latent, and can\'t be adjusted for.'
         found.append(Finding("dag", problem, "Leave it out, or measure it."))
@@ -135,4 +140,5 @@ def _blocked(dag: Dag, starts: frozenset[str], outcome: str, wrong: frozenset[st
     assert before is not None and after is not None
     path = before + after[1:]
     on = "is" if node == nearest else f'is an effect of "{nearest}",'
-    return Invalid(f'"{node}" {on} on the causal path {shown(path)}', path)
+    name = f'"{node}"{", which selects the rows," * (node in dag.selected)}'
+    return Invalid(f"{name} {on} on the causal path {shown(path)}", path)

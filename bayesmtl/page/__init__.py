@@ -9,7 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from bayesmtl.errors import ModelError
-from bayesmtl.page import figures, gallery, graph, groups, prior, sources, tables
+from bayesmtl.page import causal, figures, gallery, groups, prior, sources, tables
 from bayesmtl.page.figures import PROB
 from bayesmtl.page.numbers import joined
 from bayesmtl.page.verdict import Answers, answers, verdicts
@@ -21,7 +21,7 @@ SHOWN = 6  # parameters whose mixing is drawn
 KEY = ("share", "scale", "task_correlation", "weight", "sigma")  # of each one, the worst is drawn
 
 
-def report(post: xr.DataTree, known: Answers | None = None) -> str:
+def report(post: xr.DataTree, known: Answers | None = None, *, table: Any = None) -> str:
     """Everything about a posterior as one HTML page that works without a network.
 
     Parameters
@@ -30,6 +30,8 @@ def report(post: xr.DataTree, known: Answers | None = None) -> str:
         A posterior.
     known
         Its answers, when they have been asked already.
+    table
+        What it was fitted to, in which the page then tests what the causal graph implies.
 
     Examples
     --------
@@ -44,7 +46,7 @@ def report(post: xr.DataTree, known: Answers | None = None) -> str:
             drawn = gallery.pictures(post, known.diagnostics, list(shown.index))
         told = _tables(post, known.weights, known.diagnostics, shown)
     return _template().render(
-        verdicts=said, pictures=drawn, tables=told, percent=round(100 * PROB), **_words(post)
+        verdicts=said, pictures=drawn, tables=told, percent=round(100 * PROB), **_words(post, table)
     )
 
 
@@ -82,19 +84,20 @@ def _tables(
     }
 
 
-def _words(post: xr.DataTree) -> dict[str, Any]:
+def _words(post: xr.DataTree, table: Any) -> dict[str, Any]:
     """The text of a page."""
     model = sources.model_of(post)
-    found = json.loads(post.attrs.get("findings", "[]"))
+    graph = causal.told(model, table)
+    of_graph = [vars(finding) for finding in graph.findings] if graph else []
+    found = [each for each in json.loads(post.attrs.get("findings", "[]")) if each not in of_graph]
     seconds = json.loads(post.attrs.get("seconds", "{}"))
     sizes = post.posterior.sizes
     chains = "" if approximate(post) else f"{sizes['chain']} chains of "
     return {
         "name": model.name,
         "doc": model.doc,
-        "graph": graph.drawn(model),
-        "graph_text": str(model.dag),
-        "findings": {level: [f for f in found if f["level"] == level] for level in ("warning", "note")},
+        "causal": graph,
+        "findings": sorted(found, key=lambda each: each["level"], reverse=True),
         "links": _links(post, model),
         "one_unit": gallery.one_unit(post),
         "graded": "cut" in post.posterior,

@@ -7,7 +7,7 @@ import pandas as pd
 import xarray as xr
 
 from bayesmtl import labelled
-from bayesmtl.page import groups, plots, predictive, prior, sources, tables
+from bayesmtl.page import groups, plots, predictive, prior, relatedness, sources, tables
 from bayesmtl.page.figures import Picture
 from bayesmtl.page.numbers import APOSTROPHE
 from bayesmtl.reports.weights import of_tasks, shares
@@ -76,6 +76,8 @@ def _sharing(post: xr.DataTree) -> Iterator[Picture]:
             yield plots.intervals(posterior[name], what, zero=True)
     if (pairs := tables.correlations(post)) is not None:
         yield plots.intervals(pairs, f"Correlation of two tasks{APOSTROPHE} weights", zero=True)
+    if (found := relatedness.picture(post)) is not None:
+        yield found
 
 
 def _mixing(post: xr.DataTree, shown: list[str]) -> Iterator[Picture]:

@@ -100,17 +100,10 @@ def _forest(draws: xr.DataArray, labels: Sequence[str], middle: str) -> Figure:
     return figure
 
 
-def mixing(draws: xr.DataArray, stats: xr.DataTree | None, name: str) -> tuple[Picture, Picture]:
-    """Ranks and trace of one parameter; [chain, draw]."""
+def mixing(draws: xr.DataArray, stats: xr.DataTree | None, name: str) -> tuple[Picture, ...]:
+    """Trace of one parameter, and before it the ranks that compare its chains; [chain, draw]."""
     labelled = draws.assign_coords(chain=np.arange(draws.sizes["chain"]), draw=np.arange(draws.sizes["draw"]))
     step = max(1, draws.sizes["draw"] // THIN)
-    ranks = plot(
-        arviz_plots.plot_rank,
-        _tree(labelled),
-        height=1.7,
-        visuals={"title": False, "xlabel": False},
-    )
-    ranks.axes[0].set_xlabel("rank among all draws, as a fraction")
     trace = plot(
         arviz_plots.plot_trace,
         _tree(labelled.isel(draw=slice(None, None, step)), stats, step),
@@ -118,10 +111,17 @@ def mixing(draws: xr.DataArray, stats: xr.DataTree | None, name: str) -> tuple[P
         visuals={"title": False, "xlabel": False, "trace": {"width": 0.7, "alpha": 0.8}},
     )
     trace.axes[0].set_xlabel("draw")
-    return (
-        embed(ranks, f"Rank plot of {name}, a line for each chain.", f"{name}: ranks"),
-        embed(trace, f"Trace of {name}, a line for each chain.", f"{name}: trace"),
+    traced = embed(trace, f"Trace of {name}, a line for each chain.", f"{name}: trace")
+    if draws.sizes["chain"] == 1:
+        return (traced,)
+    ranks = plot(
+        arviz_plots.plot_rank,
+        _tree(labelled),
+        height=1.7,
+        visuals={"title": False, "xlabel": False},
     )
+    ranks.axes[0].set_xlabel("rank among all draws, as a fraction")
+    return (embed(ranks, f"Rank plot of {name}, a line for each chain.", f"{name}: ranks"), traced)
 
 
 def energy(stats: xr.DataTree) -> Picture:

@@ -1,5 +1,8 @@
 """Tasks whose neighbours are known."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 from scipy.sparse.csgraph import connected_components
@@ -43,6 +46,20 @@ def graph(task: Axis, feature: Axis, *, edges: list | None = None, omega: Fracti
     known = sample("omega", omega, support="Fraction")
     root = direction / jnp.sqrt(known * np.maximum(curvature, 0.0) + 1 - known)
     return root / jnp.linalg.norm(root, axis=1, keepdims=True)
+
+
+def joined(
+    task: Axis,
+    new: Axis,
+    feature: Axis,
+    told: Sequence[Any],
+    *,
+    edges: list | None = None,
+    omega: Fraction = "beta(1, 1)",
+) -> Array:
+    """The loadings of known tasks and of new ones with the neighbours that are told."""
+    more = [[name, other] for name, others in zip(new.labels, told, strict=True) for other in others or ()]
+    return graph(task + new, feature, edges=[*(edges or ()), *more], omega=omega)
 
 
 def _scaled(joined: np.ndarray) -> np.ndarray:

@@ -18,3 +18,8 @@ def independent(task: Axis, feature: Axis) -> Loading:
         12. Cambridge University Press.
     """
     return Loading(common=jnp.zeros((len(task), 0)), own=jnp.ones(len(task)))
+
+
+def joined(task: Axis, new: Axis, feature: Axis) -> Loading:
+    """The loadings of known tasks and of new ones."""
+    return independent(task + new, feature)

@@ -1,5 +1,8 @@
 """Tasks in a row, as in time."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 
@@ -39,6 +42,28 @@ def ordered(
     apart = np.abs(np.subtract.outer(steps, steps))
     fresh = jnp.concatenate([jnp.ones(1), jnp.sqrt(1 - step ** (2 * np.diff(steps)))])
     return (jnp.tril(step**apart) * fresh)[np.argsort(rank)]
+
+
+def joined(
+    task: Axis,
+    new: Axis,
+    feature: Axis,
+    told: Sequence[Any],
+    *,
+    order: list | None = None,
+    at: dict | None = None,
+    autocorrelation: Fraction = "beta(1, 1)",
+) -> Array:
+    """The loadings of known tasks and of new ones, at the places that are told or next after the last."""
+    step = sample("autocorrelation", autocorrelation, support="Fraction")
+    place = _places(task, order, at)
+    gap = np.diff(np.sort(place)).mean() if len(task) > 1 else 1.0
+    for number, where in enumerate(told, 1):
+        place = np.append(place, float(place.max() + gap if where is None else where))
+        if len(np.unique(place)) < len(task) + number:
+            problem = f"puts {new.labels[number - 1]} where another task stands."
+            raise ModelError(Finding("new_tasks", problem, "Give another place."))
+    return jnp.linalg.cholesky(step ** (np.abs(np.subtract.outer(place, place)) / gap))
 
 
 def _places(task: Axis, order: list | None, at: dict | None) -> np.ndarray:

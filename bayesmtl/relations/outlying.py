@@ -30,3 +30,15 @@ def outlying(task: Axis, feature: Axis, *, share: Fraction = "beta(1, 1)", df: f
     own = record("outlying", jnp.sqrt(own), task)
     same = jnp.ones((len(feature), len(task)))
     return Loading(common=(jnp.sqrt(common) * same)[..., None], own=jnp.sqrt(1 - common) * own)
+
+
+def joined(
+    task: Axis, new: Axis, feature: Axis, *, share: Fraction = "beta(1, 1)", df: float = 5.0
+) -> Loading:
+    """The loadings of known tasks and of new ones, of which any may lie far out."""
+    common = sample("share", share, feature, support="Fraction")[:, None]
+    known = record("outlying", jnp.ones(len(task)), task)
+    far = jnp.sqrt(latent("outlying_new" + STANDARD, dist.InverseGamma(df / 2, (df - 2) / 2), new))
+    same = jnp.ones((len(feature), len(task) + len(new)))
+    own = jnp.sqrt(1 - common) * jnp.concatenate([known, far])
+    return Loading(common=(jnp.sqrt(common) * same)[..., None], own=own)

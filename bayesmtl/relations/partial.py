@@ -1,5 +1,7 @@
 """Tasks that have a share of each weight in common."""
 
+from typing import Any
+
 import jax.numpy as jnp
 
 from bayesmtl.axes import Axis
@@ -24,3 +26,8 @@ def partial(task: Axis, feature: Axis, *, share: Fraction = "beta(1, 1)") -> Loa
     common = sample("share", share, feature, support="Fraction")[:, None]
     same = jnp.ones((len(feature), len(task)))
     return Loading(common=(jnp.sqrt(common) * same)[..., None], own=jnp.sqrt(1 - common) * same)
+
+
+def joined(task: Axis, new: Axis, feature: Axis, **options: Any) -> Loading:
+    """The loadings of known tasks and of new ones."""
+    return partial(task + new, feature, **options)

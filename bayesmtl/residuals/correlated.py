@@ -48,6 +48,9 @@ def correlated(
         name = "residual_correlation" + (f"_{number}" if len(together) > 1 else "")
         # a set's tasks keep their order, so that its factor is a part of the whole factor
         root = root.at[np.ix_(one, one)].set(correlation_root(name, correlation, task.take(one)))
-    record("residual_correlation", root @ root.T, task, task.other())
+    matrix = root @ root.T
+    recorded = record("residual_correlation", matrix, task, task.other())
+    if recorded is not matrix:  # a posterior's draw has replaced it
+        root = jnp.linalg.cholesky(recorded)
     tail = sample("residual_df", df, support="Positive") if student else None
     return Residual(None, root, tail)

@@ -53,6 +53,20 @@ def factor(
     standard = latent("residual_loading" + STANDARD, dist.Normal(0.0, 1.0), task, of)
     loading = sample("residual_size", size, support="Positive") * standard * within
     row = latent("residual_factor" + STANDARD, dist.Normal(0.0, 1.0), axis("residual_row", rows), of)
-    scaled = loading * jnp.broadcast_to(jnp.asarray(unit), (len(task),))[:, None]
-    record("residual_covariance", scaled @ scaled.T, task, task.other())
-    return Residual(row @ loading.T, None, None)
+    units = jnp.broadcast_to(jnp.asarray(unit), (len(task),))
+    scaled = loading * units[:, None]
+    covariance = scaled @ scaled.T
+    recorded = record("residual_covariance", covariance, task, task.other())
+    shift = row @ loading.T
+    if recorded is not covariance:  # a posterior's draw has replaced it, and says nothing of loadings
+        root = _square_root(recorded / units / units[:, None])
+        each = latent("residual_own" + STANDARD, dist.Normal(0.0, 1.0), axis("residual_row", rows), task)
+        shift = each @ root.T
+    shift = record("residual_shift" + STANDARD, shift, axis("residual_row", rows), task)
+    return Residual(shift, None, None)
+
+
+def _square_root(covariance: Array) -> Array:
+    """A matrix whose product with its transpose is a covariance, which may be singular."""
+    variance, direction = jnp.linalg.eigh(covariance)
+    return direction * jnp.sqrt(jnp.maximum(variance, 0.0))

@@ -1,0 +1,1 @@
+"""What the graph implies, held against the table before any fit."""

@@ -1,0 +1,92 @@
+"""What posteriors expect of cells that are left out, one unit at a time, by weights or by refits."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayesmtl.design import Design
+from bayesmtl.errors import Finding, ModelError
+from bayesmtl.left_out.folds import refitted
+from bayesmtl.left_out.held_out import LARGE, WHOLE, cells, design_of
+from bayesmtl.left_out.smoothing import smoothed
+from bayesmtl.weighted import TRUSTED
+
+
+def left_out(
+    posts: Mapping[str, xr.DataTree], table: Any, unit: str, group: str | None, folds: int, seed: int
+) -> dict[str, pd.DataFrame]:
+    """The log density of every cell under each posterior, given the cells of all other units.
+
+    Groups, tasks, and other units whose Pareto k is above 0.7 under one of the posteriors are left out of
+    refits of all of them, the same ones together: each by itself where there are ``folds`` at most, else in
+    as many folds.
+
+    Returns
+    -------
+    dict
+        For each posterior a frame of all cells, in the same order, with ``task``, ``row``, ``unit`` and
+        ``cluster``; ``elpd``; the Pareto ``k`` of the weights; whether it is ``refitted``; and whether it
+        stays ``high``: its k is above 0.7 and no refit mended it.
+
+    Raises
+    ------
+    ModelError
+        When the posteriors are not of the same cells, or the table is not theirs.
+    """
+    if not isinstance(folds, int) or folds < 2:
+        raise ModelError(Finding("folds", f"is {folds!r}.", "Give a whole number from 2."))
+    if unit in LARGE and table is None:
+        problem = f"is not given, and a {unit} is left out by refits."
+        raise ModelError(Finding("table", problem, "Give the table that was fitted."))
+    designs = {name: None if table is None else design_of(post, table) for name, post in posts.items()}
+    frames: dict[str, pd.DataFrame] = {}
+    for name, post in posts.items():
+        frame = cells(post, designs[name], table, unit, group)
+        frames[name] = frame = _numbered(frame, next(iter(frames.values()), frame), name)
+        if unit in LARGE:
+            frames[name] = frame.assign(elpd=np.nan, k=np.nan)
+        else:
+            frames[name] = smoothed(post, designs[name], frame, unit)
+    bad = np.unique(np.concatenate([f["unit"][~(f["k"] <= TRUSTED)] for f in frames.values()]))
+    dealt = _dealt(bad, folds, seed)
+    for name, frame in frames.items():
+        frames[name] = frame.assign(refitted=False, high=frame["k"] > TRUSTED)
+        if (design := designs[name]) is not None and len(bad):
+            frames[name] = _mended(frames[name], design, dealt, unit, seed)
+    order = pd.MultiIndex.from_frame(next(iter(frames.values()))[["task", "row"]])
+    return {n: f.set_index(["task", "row"]).loc[order].reset_index() for n, f in frames.items()}
+
+
+def _mended(
+    frame: pd.DataFrame, design: Design, dealt: list[np.ndarray], unit: str, seed: int
+) -> pd.DataFrame:
+    """Cells with what fits without some of the units say of these; as they were, if there can be none."""
+    out = [frame["unit"].isin(fold).to_numpy() for fold in dealt]
+    try:
+        elpd, agree = refitted(design, out, unit in WHOLE, seed)
+    except ModelError:
+        if unit in LARGE:
+            raise
+        return frame
+    mended = np.any(out, axis=0)
+    off = np.any([where & (not well) for where, well in zip(out, agree, strict=True)], axis=0)
+    return frame.assign(elpd=np.where(mended, elpd, frame["elpd"]), refitted=mended, high=off)
+
+
+def _numbered(frame: pd.DataFrame, first: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Cells with the numbers that the units and clusters of another posterior have."""
+    numbers = first.set_index(["task", "row"])[["unit", "cluster"]]
+    found = numbers.reindex(pd.MultiIndex.from_frame(frame[["task", "row"]]))
+    if len(frame) != len(first) or found["unit"].isna().any():
+        problem = "is of other cells."
+        raise ModelError(Finding(name, problem, "Fit the same tasks to the same table."))
+    return frame.assign(**{column: found[column].to_numpy(int) for column in found})
+
+
+def _dealt(units: np.ndarray, folds: int, seed: int) -> list[np.ndarray]:
+    """Units in so many folds at most, by chance and of about one size."""
+    mixed = np.random.default_rng(seed).permutation(units)
+    return [mixed[at::folds] for at in range(min(folds, len(mixed)))]

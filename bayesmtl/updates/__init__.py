@@ -1,0 +1,1 @@
+"""Posteriors that learn from new rows without a new fit."""

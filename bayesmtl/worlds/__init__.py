@@ -1,0 +1,1 @@
+"""What tasks would be if some nodes of the graph were set."""
