@@ -11,7 +11,6 @@ from bayesmtl.chains import Run
 from bayesmtl.encoded import encode
 from bayesmtl.labelled import constants
 from bayesmtl.trees import stamp
-from bayesmtl.worlds.worlds import worlds
 
 ROWS, DRAWS = 41, 60
 QUIET = {"watch": lambda progress: None}
@@ -164,7 +163,7 @@ def test_draws_taken_in_pieces_are_the_same(monkeypatch):
     rows = binary()
     post = posterior(BINARY, rows)
     whole = bm.intervene(post, rows, {"x": (0, 1)})
-    monkeypatch.setattr(worlds, "CELLS", 17 * 25 * ROWS)  # 60 draws in pieces of 17; rows are taken 25 times
+    monkeypatch.setattr("bayesmtl.worlds.worlds.CELLS", 17 * 25 * ROWS)  # 17 of 60 draws at once; rows 25 times
     pd.testing.assert_frame_equal(bm.intervene(post, rows, {"x": (0, 1)}), whole)
 
 
