@@ -163,7 +163,7 @@ def test_draws_taken_in_pieces_are_the_same(monkeypatch):
     rows = binary()
     post = posterior(BINARY, rows)
     whole = bm.intervene(post, rows, {"x": (0, 1)})
-    monkeypatch.setattr("bayesmtl.worlds.worlds.CELLS", 17 * 25 * ROWS)  # 17 of 60 draws at once; rows 25 times
+    monkeypatch.setattr("bayesmtl.worlds.worlds.CELLS", 17 * 25 * ROWS)  # 17 draws of 60 at once
     pd.testing.assert_frame_equal(bm.intervene(post, rows, {"x": (0, 1)}), whole)
 
 
