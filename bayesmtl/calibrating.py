@@ -176,7 +176,7 @@ def _found(
     rank: Callable[[Any], Any], keys: list[Any], held: Checkpoint | None, saved: list[Standing]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Counts below and equal, [simulation, parameter], and divergences, [simulation]; all cores work."""
-    done = list(zip(*saved[0].draws, strict=True)) if saved and saved[0].draws else []
+    done = [one for chain in saved for block in chain.draws for one in zip(*block, strict=True)]
     kept, due = len(done), time.monotonic() + checkpoints.EVERY
 
     def flat(key: Any) -> tuple[np.ndarray, ...]:
@@ -187,7 +187,7 @@ def _found(
     def save() -> None:
         new = [np.stack(column) for column in zip(*done[kept:], strict=True)]
         if held:
-            checkpoints.save(held, [Standing(len(keys) - len(done), [], len(done), new)])
+            checkpoints.save(held, [Standing(len(keys) - len(done), [], [new] if new else [], kept)])
 
     try:
         with ThreadPoolExecutor(os.cpu_count()) as pool, counted("calibration", len(keys)) as say:

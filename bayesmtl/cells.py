@@ -107,7 +107,7 @@ def _counts(model: Model, task: Task, table: pd.DataFrame, measured: int, served
         which = "measured cell" if measured == 1 else "cell with all its predictors"
         yield Finding(where, f"has one {which}.", "Give at least two.")
     if 0 < measured < every:
-        yield Finding(where, f"{every - measured} of {every} cells are empty.", level="note")
+        yield Finding(where, f"{every - measured:,} of {every:,} cells are empty.", level="note")
 
 
 def _support(members: list[_Checked]) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ the time before, is in it together or not at all; one fit at a time holds it, an
 import io
 import sqlite3
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,16 +49,16 @@ class Standing:
         How many iterations it has still to do.
     state
         The arrays of the sampler's state.
-    drawn
-        How many draws it has.
     draws
-        Their arrays, or for ``save`` the arrays of those since the last time; [draw, ...]; none of no draws.
+        The arrays of its draws, or for ``save`` of those since the last time, in blocks; [draw, ...] each.
+    before
+        How many draws were saved before these.
     """
 
     left: int
     state: Sequence[np.ndarray]
-    drawn: int
-    draws: Sequence[np.ndarray]
+    draws: Iterable[Sequence[np.ndarray]]
+    before: int = 0
 
 
 @contextmanager
@@ -127,13 +127,13 @@ def save(checkpoint: Checkpoint, standing: Sequence[Standing]) -> None:
     with _told(checkpoint.path), checkpoint.db as db:
         db.execute("begin exclusive")
         for chain, one in enumerate(standing):
-            row = (chain, one.left, one.drawn, _packed(one.state))
-            db.execute("insert or replace into state values (?, ?, ?, ?)", row)
-            if len(one.draws):
-                first = one.drawn - len(one.draws[0])
-                db.execute(
-                    "insert or replace into draws values (?, ?, ?)", (chain, first, _packed(one.draws))
-                )
+            drawn = one.before
+            for block in one.draws:
+                row = chain, drawn, _packed(block)
+                db.execute("insert or replace into draws values (?, ?, ?)", row)
+                drawn += len(block[0])
+            state = chain, one.left, drawn, _packed(one.state)
+            db.execute("insert or replace into state values (?, ?, ?, ?)", state)
 
 
 def _open(path: Path) -> Checkpoint:
@@ -160,7 +160,7 @@ def _open(path: Path) -> Checkpoint:
 
 
 def _standing(db: sqlite3.Connection, chain: int, left: int, drawn: int, state: bytes) -> Standing:
-    """One chain, its draws joined."""
+    """One chain, with all its draws."""
     rows = db.execute("select first, arrays from draws where chain = ? order by first", (chain,))
     blocks, count = [], 0
     for first, arrays in rows:
@@ -170,7 +170,7 @@ def _standing(db: sqlite3.Connection, chain: int, left: int, drawn: int, state: 
         count += len(blocks[-1][0])
     if count != drawn:
         raise sqlite3.IntegrityError
-    return Standing(left, _unpacked(state), drawn, [np.concatenate(parts) for parts in zip(*blocks)])
+    return Standing(left, _unpacked(state), blocks)
 
 
 def _packed(arrays: Sequence[np.ndarray]) -> bytes:

@@ -8,13 +8,13 @@ import pandas as pd
 
 from bayesmtl import cells, conflicts, gaps, predictors, tables, uses
 from bayesmtl.checks import lacking, owned
-from bayesmtl.errors import Finding, ModelError, listed
+from bayesmtl.errors import Finding, ModelError, gathered, listed
 from bayesmtl.served import measured, needs, tasks_of
 from bayesmtl.spec import Model, Task
 
 
 def faults(model: Model, table: Any) -> Iterator[Finding]:
-    """Everything wrong with a table, given a model."""
+    """Everything wrong with a table, given a model; what many tasks have alike is said once."""
     try:
         table = tables.frame(table)
     except ModelError as error:
@@ -23,6 +23,11 @@ def faults(model: Model, table: Any) -> Iterator[Finding]:
     yield from tables.faults(table)
     table = table.set_axis(table.columns.map(str), axis=1)
     table = table.loc[:, ~table.columns.duplicated()]
+    yield from gathered(_faults(model, table), [task.name for task in tasks_of(model, table)])
+
+
+def _faults(model: Model, table: pd.DataFrame) -> Iterator[Finding]:
+    """Everything wrong with a frame whose columns have names of their own."""
     owner = tables.owner(table)
     if owner is None:
         table = table.reset_index(drop=True)

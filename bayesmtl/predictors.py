@@ -11,6 +11,7 @@ from bayesmtl import conflicts, formulas, grouped, identified, parts, tables
 from bayesmtl.axes import Axis
 from bayesmtl.checks import place
 from bayesmtl.errors import Finding, ModelError
+from bayesmtl.identified import Told
 from bayesmtl.responses import response
 from bayesmtl.served import tasks_of
 from bayesmtl.spec import Model, Task
@@ -36,11 +37,16 @@ def faults(
 ) -> Iterator[Finding]:
     """Everything wrong with what the formulae make, save of columns that are ``spoilt`` as they stand."""
     features: list[str] = []
+    told: list[Told] = []
     whole = len(tasks) == len(tasks_of(model, table))
     for group in _groups(model, tasks, rows):
         made = yield from _encoded(group, table, spoilt, model.data.get("units"))
-        features += [] if made is None else made.columns.tolist()
-        whole = whole and made is not None
+        if made is None:
+            whole = False
+            continue
+        features += made.columns.tolist()
+        told += _told(group, made, table)
+    yield from identified.faults(told, _shares(model))
     if whole and not spoilt:
         yield from _grouped(model, tasks, rows, table)
     names = [task.name for task in tasks]
@@ -142,20 +148,21 @@ def _encoded(
             if rows := tables.named(table, wrong, units):
                 problem = f'"{name}" is no finite number: {rows}.'
                 yield Finding(group.where, problem, "Mend that term, or drop these rows.")
-    yield from _weak(group, made, table)
     return made
 
 
-def _weak(group: _Group, made: pd.DataFrame, table: pd.DataFrame) -> Iterator[Finding]:
-    """What the table can't tell of the weights; said once where all of several tasks share it."""
-    found: dict[Finding, list[str]] = {}
+def _told(group: _Group, made: pd.DataFrame, table: pd.DataFrame) -> Iterator[Told]:
+    """What the cells of each task tell of a formula's columns."""
     x = made.to_numpy(float)
     for task, rows in zip(group.tasks, group.rows, strict=True):
         column = None if task.soft else table.loc[rows, task.column]
-        given = identified.Predictors(task, made.columns, x[rows], column)
-        for finding in identified.faults(given):
-            found.setdefault(finding, []).append(task.name)
-    for finding, names in found.items():
-        shared = 1 < len(names) == len(group.tasks)
-        for where in [group.where] if shared else [f"tasks.{name}" for name in names]:
-            yield Finding(where, finding.problem, finding.remedy, finding.level)
+        weak = tuple(identified.weaknesses(task, made.columns, x[rows], column))
+        yield Told(task.name, group.where, group.formula, tuple(made.columns), weak)
+
+
+def _shares(model: Model) -> bool:
+    """Whether the relation lets a task's weights learn from the cells of others."""
+    if parts.faults("relations", model.relation, ""):
+        return False
+    kinds = {part["kind"] for _, part in conflicts.nested("relations", model.relation, "")}
+    return bool(kinds - {"independent", "sum_of"})

@@ -1,14 +1,12 @@
 """Answers and manuals as text for a terminal, a pipe or a program."""
 
-import io
 import json
-import math
 import re
 import shutil
 import sys
 from collections.abc import Iterator
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bayesmtl import parts
 from bayesmtl.parts import Option
@@ -29,54 +27,17 @@ if TYPE_CHECKING:
 def rows(frame: "pd.DataFrame", format: str) -> str:
     """A frame as text; its index is a column if it has a name."""
     named = frame.index.names != [None]
+    labels = frame.index.nlevels if named else 0
     if format == "csv":
         return frame.to_csv(index=named, lineterminator="\n")
     frame = frame.reset_index() if named else frame
     if format == "json":
         text = frame.to_json(orient="records", indent=2, force_ascii=False, double_precision=15)
         return f"{text}\n"
-    return _grid(frame)
+    from bayesmtl.grid import grid
 
-
-def _grid(frame: "pd.DataFrame") -> str:
-    """A frame for people: few digits, and each interval beside its number."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    frame = frame.loc[:, [kind.kind != "b" or any(frame[c]) for c, kind in frame.dtypes.items()]]
-    columns = list(map(str, frame.columns))
-    ends = {end for name in columns for end in (f"{name}_low", f"{name}_high")}
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    shown = [name for name in columns if name not in ends]
-    for name in shown:
-        justify: Any = "right" if frame[name].dtype.kind in "iuf" else "left"
-        short = bool((frame[name].astype(str).str.len() <= 20).all())
-        whole = short and f"{name}_low" not in columns  # on a narrow terminal the others wrap
-        table.add_column(Text(name), justify=justify, overflow="fold", no_wrap=whole)
-    for row in frame.to_dict("records"):
-        cells = []
-        for name in shown:
-            low, high = (_number(row.get(f"{name}_{end}", "")) for end in ("low", "high"))
-            value = row[name]
-            if isinstance(value, bool):  # a column of yes and no says its name or nothing
-                value = name if value else ""
-            cells.append(Text(_number(value) + (f" [{low}, {high}]" if low and high else "")))
-        table.add_row(*cells)
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000
-    file = io.StringIO()
-    Console(file=file, width=width, color_system=None).print(table)
-    return "".join(f"{line.rstrip()}\n" for line in file.getvalue().splitlines() if line.strip())
-
-
-def _number(value: Any) -> str:
-    """Three digits of a number, or all before its point; nothing for what is not there."""
-    if not isinstance(value, float):
-        return str(value)
-    if math.isnan(value):
-        return ""
-    return f"{value:.0f}" if 1e3 <= abs(value) < 1e7 else f"{value:.3g}"
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    return grid(frame, labels, width)
 
 
 def catalogue(roles: list[str]) -> Iterator[str]:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from itertools import batched
 from typing import Any
 
 import jax
@@ -18,6 +19,8 @@ import numpy as np
 
 from bayesmtl import checkpoints, pieces
 from bayesmtl.checkpoints import Checkpoint, Standing
+
+BLOCK = 100  # pieces that are joined at once to be saved, so that a save takes little memory
 
 
 @dataclass
@@ -113,9 +116,10 @@ def _save(checkpoint: Checkpoint, standing: list[Chain], progress: Progress, loc
     saved = []
     for chain, (done, state, count) in zip(standing, now):
         new = chain.drawn[chain.saved : count]
-        draws = jax.tree.leaves(pieces.joined(new)) if new else []
+        blocks = (jax.tree.leaves(pieces.joined(block)) for block in batched(new, BLOCK))
         left = progress.warmup + progress.draws - done
-        saved.append(Standing(left, pieces.bare(state), max(done - progress.warmup, 0), draws))
+        before = max(done - progress.warmup, 0) - sum(len(piece["diverging"]) for piece in new)
+        saved.append(Standing(left, pieces.bare(state), blocks, before))
     checkpoints.save(checkpoint, saved)
     for chain, (_, _, count) in zip(standing, now):
         chain.saved = count
@@ -127,8 +131,7 @@ def resume(standing: list[Chain], progress: Progress, saved: list[Standing]) -> 
     """Put every chain where it stood when it was saved."""
     for c, (chain, one) in enumerate(zip(standing, saved)):
         progress.done[c] = progress.warmup + progress.draws - one.left
-        if one.draws:
-            drawn = pieces.draws(one.draws, chain.state)
-            chain.drawn, chain.saved = [drawn], 1
-            progress.divergences += int(drawn["diverging"].sum())
+        chain.drawn = [pieces.draws(block, chain.state) for block in one.draws]
+        chain.saved = len(chain.drawn)
+        progress.divergences += sum(int(drawn["diverging"].sum()) for drawn in chain.drawn)
         chain.state = pieces.clad(one.state, chain.state)

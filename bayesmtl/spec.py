@@ -9,7 +9,7 @@ from typing import Any
 
 from bayesmtl import keys
 from bayesmtl.causal.dag import Dag
-from bayesmtl.errors import Finding, ModelError, unknown
+from bayesmtl.errors import Finding, ModelError, listed, unknown
 from bayesmtl.formulas import quoted
 from bayesmtl.parts import Part
 
@@ -175,6 +175,13 @@ class Model:
         task_column = {self.tasks["by"]} if self.as_rows else set()
         causes = sorted((self.dag.causes(node) & self.dag.measured) - task_column)
         return " + ".join(map(quoted, causes)) if causes else None
+
+    def __repr__(self) -> str:
+        kinds = {name: own if isinstance(own, str) else own["kind"] for name, own in self.tasks.items()}
+        tasks = f"{len(kinds)} task{'s' * (len(kinds) != 1)} ({listed(map(' '.join, kinds.items()), 5)})"
+        if self.as_rows:
+            tasks = f"a task for each {self.tasks['by']} ({self.tasks['outcome']} {self.tasks['kind']})"
+        return f'Model("{self.name}": {tasks}, relation {self.relation["kind"]})'
 
     def __str__(self) -> str:
         from bayesmtl.description import describe

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
 
-from bayesmtl.errors import Finding, ModelError
+from bayesmtl.errors import Finding, ModelError, listed
 
 Array = np.ndarray
 
@@ -48,6 +48,11 @@ class Summary:
     def __add__(self, other: "Summary") -> "Summary":
         """Of the rows of both."""
         return add([self, other])
+
+    def __repr__(self) -> str:
+        kinds = f"{len(self.kinds):,} kind{'s' * (len(self.kinds) != 1)}"
+        by = f" by {listed(self.factors)}" if self.factors else ""
+        return f"Summary({len(self):,} rows of {kinds}{by}: {listed(self.column)})"
 
     def __len__(self) -> int:
         """How many rows it stands for."""

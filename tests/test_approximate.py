@@ -22,7 +22,7 @@ from bayesmtl.coordinates import latent
 from bayesmtl.encoded import encode
 from bayesmtl.engines import importance as engine
 from bayesmtl.labelled import parameters
-from bayesmtl.page import verdicts
+from bayesmtl.page import answers, verdicts
 from bayesmtl.pilot import pilot
 from bayesmtl.program import build
 from bayesmtl.progress import words
@@ -144,7 +144,7 @@ def test_an_approximation_says_so_everywhere(quick):
     assert quick.attrs["engine"] == f"importance, approximate, Pareto k {k:.2f}"
     assert quick.posterior.sizes["chain"] == 1 and quick.posterior.sizes["draw"] == 4000
     assert set(quick.sample_stats) == {"lp"}
-    text = " ".join(verdicts(quick))
+    text = " ".join(verdicts(quick, answers(quick)))
     assert "These answers are approximate" in text and f"is {k:.2f}" in text and "chains agree" not in text
     assert not bm.diagnostics(quick).problem.str.contains("R-hat|effective|Pareto k").any()
     page = bm.report(quick)

@@ -213,8 +213,8 @@ SAID = {
         [
             'note formula: the weights of "x1", "z" for "y" are direct effects, without what goes through '
             'other predictors: x1 -> z -> y, z -> x2 -> y. For a total effect leave out "x2", "z", or '
-            'make them tasks and ask intervene. Leaving out "z" biases other weights: intervene tells '
-            "both."
+            'make them tasks and ask intervene. Leaving out "z" biases other weights; intervene does '
+            "not."
         ],
     ),
     "feedback with a hidden cause": (

@@ -103,7 +103,7 @@ def test_a_calibration_that_was_cut_off_goes_on_to_the_same_ranks(whole, model, 
 
     def kill(*args):
         true(*args)
-        done.append(args[1][0].drawn)
+        done.append(SIMULATIONS - args[1][0].left)
         if done[-1] >= SIMULATIONS // 2:
             raise Cut
 

@@ -12,11 +12,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import test_intervention
 from rich.console import Console
 
 from bayesmtl import cli, parts, printed, progress, store
 from bayesmtl.chains import Progress
 from bayesmtl.errors import Finding, ModelError
+from bayesmtl.grid import grid
+from bayesmtl.left_out.held_out import UNITS
+from bayesmtl.reports.weights import weights
+from bayesmtl.verbs.arguments import ARGUMENTS
+from bayesmtl.worlds.confounding import sensitivity
+from bayesmtl.worlds.intervention import intervene
 
 VERBS = [
     "check",
@@ -26,8 +33,11 @@ VERBS = [
     "calibrate",
     "fit",
     "report",
-    "weights",
-    "diagnostics",
+    *parts.names("reports"),
+    "transfer",
+    "compare",
+    "intervene",
+    "sensitivity",
     "update",
     "predict",
     "parts",
@@ -59,8 +69,8 @@ def fitted(fake, monkeypatch):
 @pytest.fixture
 def paged(monkeypatch):
     """A page of one word and two verdicts."""
-    monkeypatch.setattr("bayesmtl.page.report", lambda post, known, table: "<p>pägé</p>")
-    monkeypatch.setattr("bayesmtl.page.answers", lambda post: None)
+    monkeypatch.setattr("bayesmtl.page.report", lambda post, known, form: f"<p>pägé</p>{form}")
+    monkeypatch.setattr("bayesmtl.page.answers", lambda post, table: None)
     monkeypatch.setattr("bayesmtl.page.verdicts", lambda post, known: ["Sharing helps.", "All is well."])
 
 
@@ -90,7 +100,10 @@ def test_help_keeps_the_capitals_of_a_name(capsys):
 def test_the_verbs_are_those_that_are_tested(capsys):
     with pytest.raises(SystemExit):
         cli.main(["--help"])
-    assert re.findall(r"^    (\w+)  +\w", capsys.readouterr().out, re.M) == VERBS
+    out = capsys.readouterr().out
+    assert re.findall(r"^    (\w+)  +\w", out, re.M) == VERBS
+    for name in parts.names("reports"):
+        assert parts.manual("reports", name).summary[1:30] in " ".join(out.split())
 
 
 @pytest.mark.parametrize(
@@ -106,6 +119,15 @@ def test_the_verbs_are_those_that_are_tested(capsys):
         ["weights", "p.zarr.zip", "--prob", "most"],
         ["weights", "p.zarr.zip", "--format", "xml"],
         ["weights", "p.zarr.zip", "table.csv"],
+        ["diagnostics", "p.zarr.zip", "--prob", "0.5"],
+        ["transfer", "p.zarr.zip"],
+        ["transfer", "p.zarr.zip", "table.csv", "--unit", "column"],
+        ["compare", "p.zarr.zip"],
+        ["compare", "p.zarr.zip", "p.zarr.zip"],
+        ["intervene", "p.zarr.zip", "table.csv"],
+        ["intervene", "p.zarr.zip", "--do", "age=1"],
+        ["intervene", "p.zarr.zip", "table.csv", "--do", "age"],
+        ["intervene", "p.zarr.zip", "table.csv", "--do", "age=1", "--do", "age=2"],
         ["draw", "m.toml", "--out", "m.bmp"],
         ["predict", "p.zarr.zip"],
         ["prior", "m.toml", "--draws", "0"],
@@ -274,7 +296,7 @@ def test_a_report_is_a_page_here_a_table_on_stdout_and_verdicts(ward_file, here,
     out, err = capsys.readouterr()
     assert pd.read_csv(io.StringIO(out))["task"].tolist() == ["stay", "mood", "readmit"]
     assert err.splitlines()[-3:] == ["Sharing helps.", "All is well.", "page: wards.html"]
-    assert (here / "wards.html").read_text(encoding="utf-8") == "<p>pägé</p>"
+    assert (here / "wards.html").read_text(encoding="utf-8") == "<p>pägé</p>html"
     assert os.listdir(here) == ["wards.html"]
 
 
@@ -284,6 +306,8 @@ def test_a_report_of_a_saved_posterior_is_named_after_its_file(here, fake, paged
     assert (here / "second.html").exists()
     assert cli.main(["report", "second.zarr.zip", "--out", "other.html"]) == 0
     assert capsys.readouterr().err.endswith("page: other.html\n")
+    assert cli.main(["report", "second.zarr.zip", "--out", "other.md"]) == 0
+    assert (here / "other.md").read_text(encoding="utf-8").endswith("markdown")
 
 
 @pytest.mark.parametrize("fails", ["write_bytes", "replace"])
@@ -429,13 +453,227 @@ def test_predictions_are_rows(here, fake, wards, monkeypatch, capsys):
     assert (here / "rows.csv").read_text() == out and not capsys.readouterr().out
 
 
-@pytest.mark.parametrize("verb", ["report", "weights", "diagnostics", "predict"])
+@pytest.mark.parametrize("verb", ["report", *parts.names("reports"), "sensitivity", "predict"])
 def test_a_damaged_posterior_is_a_finding(here, wards, verb, capsys):
     (here / "p.zarr.zip").write_text("no zip")
     wards.to_csv("t.csv", index=False)
     assert cli.main([verb, "p.zarr.zip", *(["t.csv"] if verb == "predict" else [])]) == 1
     out, err = capsys.readouterr()
     assert not out and err.startswith("p.zarr.zip: ") and len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", parts.names("reports"))
+def test_every_report_is_a_verb_that_prints_its_rows(here, fake, name, capsys):
+    store.save(fake, here / "p.zarr.zip")
+    assert cli.main([name, "p.zarr.zip", "--format", "csv"]) == 0
+    told = parts.find("reports", name)(fake)
+    assert len(told) and capsys.readouterr().out == printed.rows(told, "csv")
+    if "prob" in parts.manual("reports", name).options:
+        assert cli.main([name, "p.zarr.zip", "--format", "csv", "--prob", "0.5"]) == 0
+        assert capsys.readouterr().out == printed.rows(parts.find("reports", name)(fake, prob=0.5), "csv")
+
+
+def test_sensitivity_of_a_posterior(here, fake, capsys):
+    store.save(fake, here / "p.zarr.zip")
+    assert cli.main(["sensitivity", "p.zarr.zip", "--prob", "0.5", "--format", "csv"]) == 0
+    assert capsys.readouterr().out == printed.rows(sensitivity(fake, prob=0.5), "csv")
+
+
+@pytest.fixture
+def asked(fake, monkeypatch):
+    """What is asked of posteriors, which all are the fake; the answer is a word."""
+    calls = []
+
+    def answer(*given, **options):
+        calls.append((*given, options))
+        return pd.DataFrame({"verdict": ["helps"]})
+
+    for home in ("left_out.gain.transfer", "left_out.comparison.compare", "worlds.intervention.intervene"):
+        monkeypatch.setattr(f"bayesmtl.{home}", answer)
+    for check in ("cells", "design_of"):
+        monkeypatch.setattr(f"bayesmtl.left_out.held_out.{check}", lambda *given: given)
+    monkeypatch.setattr("bayesmtl.store.read", lambda path: fake)
+    return calls
+
+
+def test_transfer_takes_a_posterior_with_its_table_or_a_model(ward_file, wards, here, fitted, asked, capsys):
+    wards.head(11).to_csv("t.csv", index=False)
+    assert cli.main(["transfer", "p.zarr.zip", "t.csv", "--unit", "row", "--format", "csv"]) == 0
+    assert not fitted and capsys.readouterr().out == "verdict\nhelps\n"
+    assert cli.main(["transfer", str(ward_file), "--group", "patient", "--seed", "3"]) == 0
+    assert cli.main(["transfer", str(ward_file), "t.csv"]) == 0
+    assert [seed for *_, seed in fitted] == [3, 0]
+    options = [options for *_, options in asked]
+    assert [len(each.pop("table")) for each in options] == [11, 31, 11]
+    assert options == [
+        {"unit": "row", "group": None, "seed": None},
+        {"unit": "cell", "group": "patient", "seed": 3},
+        {"unit": "cell", "group": None, "seed": None},
+    ]
+
+
+def test_a_table_that_was_not_fitted_is_refused_before_the_tasks_are_fitted_alone(
+    here, fake, wards, monkeypatch, capsys
+):
+    monkeypatch.setattr("bayesmtl.left_out.gain.fit", lambda *_, **__: pytest.fail("was fitted"))
+    store.save(fake, here / "p.zarr.zip")
+    wards.to_csv("t.csv", index=False)
+    assert cli.main(["transfer", "p.zarr.zip", "t.csv"]) == 1
+    assert 'no column called "mood"' in capsys.readouterr().err
+
+
+def test_the_units_are_those_that_can_be_left_out():
+    assert tuple(ARGUMENTS["--unit"]["choices"]) == UNITS
+
+
+def test_posteriors_are_compared_by_the_names_of_their_files(asked):
+    assert cli.main(["compare", "one.zarr.zip", "other.zarr.zip", "--unit", "row", "--seed", "3"]) == 0
+    assert cli.main(["compare", "one.zarr.zip", "b/one.zarr.zip"]) == 0
+    assert [list(posts) for posts, _, _ in asked] == [["one", "other"], ["one.zarr.zip", "b/one.zarr.zip"]]
+    assert asked[0][1:] == (None, {"unit": "row", "group": None, "seed": 3})
+
+
+def test_what_compare_tells(here, fake, wards, capsys):
+    for name in ("one", "other"):
+        store.save(fake, here / f"{name}.zarr.zip")
+    assert cli.main(["compare", "one.zarr.zip", "other.zarr.zip", "--format", "json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [(row["model"], row["behind"]) for row in rows] == [("one", 0.0), ("other", 0.0)]
+    wards.to_csv("t.csv", index=False)
+    assert cli.main(["compare", "one.zarr.zip", "other.zarr.zip", "--table", "t.csv"]) == 1
+    assert 'no column called "mood"' in capsys.readouterr().err
+
+
+def test_nodes_are_set_to_what_their_columns_hold(here, wards, asked):
+    wards["smokes"] = [True, False] * 15 + [True]
+    wards["ward"] = ["1, left", "1", "02"] * 10 + ["1"]
+    wards.to_csv("t.csv", index=False)
+    settings = {
+        "age=60": 60,
+        "age= 60.5, 7e1 ": [60.5, 70.0],
+        "age=sd": "sd",
+        "age=sixty": "sixty",
+        "smokes=True,False": [True, False],
+        "ward=1": "1",
+        "ward=1, left": "1, left",
+        "ward=02,1": ["02", "1"],
+        "ward=x=y": "x=y",
+        "nobody=1": 1,
+    }
+    for setting in settings:
+        assert cli.main(["intervene", "p.zarr.zip", "t.csv", "--do", setting, "--by", "bmi"]) == 0
+    assert [do[setting.split("=")[0]] for (_, _, do, _), setting in zip(asked, settings, strict=True)] == [
+        *settings.values()
+    ]
+    assert (
+        cli.main(["intervene", "p.zarr.zip", "t.csv", "--do", "age=1", "--do", "bmi=2", "--prob", "0.5"]) == 0
+    )
+    assert asked[-1][2:] == ({"age": 1, "bmi": 2}, {"by": None, "prob": 0.5})
+    assert asked[0][3] == {"by": "bmi", "prob": 0.9}
+
+
+def test_an_intervention_is_that_of_the_saved_posterior_and_its_table(here, capsys):
+    rows = test_intervention.table()
+    post = test_intervention.posterior(test_intervention.LINEAR, rows)
+    store.save(post, here / "p.zarr.zip")
+    rows.to_csv("t.csv", index=False)
+    asked = ["intervene", "p.zarr.zip", "t.csv", "--format", "csv", "--do"]
+    assert cli.main([*asked, "x=0,2", "--prob", "0.5"]) == 0
+    told = pd.read_csv(io.StringIO(capsys.readouterr().out))
+    pd.testing.assert_frame_equal(told, intervene(post, rows, {"x": (0, 2)}, prob=0.5), rtol=1e-9)
+    for do, problem in (
+        ("z=1", 'do: no node called "z".'),
+        ("x=high", "do.x: is 'high', and its column holds"),
+    ):
+        assert cli.main([*asked, do]) == 1
+        out, err = capsys.readouterr()
+        assert not out and err.startswith(f"p.zarr.zip: {problem}") and len(err.splitlines()) == 1
+
+
+def test_misspelt_nodes_are_told_before_a_fit(ward_file, fitted, capsys):
+    assert cli.main(["intervene", str(ward_file), "--do", "aeg=1", "--do", "bmi=2", "--by", "bmo"]) == 1
+    assert not fitted and capsys.readouterr().err.splitlines() == [
+        f'{ward_file}: do: no node called "aeg". Did you mean "age"?',
+        f'{ward_file}: by: no measured node called "bmo". Did you mean "bmi"?',
+    ]
+
+
+def test_a_table_with_two_columns_of_a_name_is_a_finding(here, fake, monkeypatch, capsys):
+    monkeypatch.setattr("bayesmtl.store.read", lambda path: fake)
+    Path("t.csv").write_text("age,age\n1,2\n2,3\n")
+    assert cli.main(["intervene", "p.zarr.zip", "t.csv", "--do", "age=1"]) == 1
+    assert 'table: has 2 columns called "age"' in capsys.readouterr().err
+
+
+# --- dag ------------------------------------------------------------------------------------------
+
+
+def test_a_table_that_contradicts_the_graph_is_said_so(here, capsys):
+    draw = np.random.default_rng(3)
+    a, b, c, d = draw.normal(size=(4, 200))
+    table = pd.DataFrame({"a": a, "b": a + b, "c": a + b + c, "d": a + b + c + 3 * a + d})
+    table.to_csv("t.csv", index=False)
+    model = 'dag = "a -> b -> c -> d {}"\n[data]\ntable = "t.csv"\n[tasks]\nd = "gaussian"\n'
+    Path("m.toml").write_text(model.format(""))
+    assert cli.main(["dag", "m.toml"]) == 0
+    out, err = capsys.readouterr()
+    said = re.fullmatch(
+        r"The table contradicts the graph in 2 of 3 implications: above all, "
+        r"a and d are not independent given b \(p = (\S+) after Holm\)\.\n",
+        err,
+    )
+    assert said and float(said[1]) < 1e-6 and "Independent, by the graph" in out
+    Path("m.toml").write_text(model.format("<- a -> d <- b"))
+    assert cli.main(["dag", "m.toml"]) == 0
+    assert not capsys.readouterr().err
+    assert cli.main(["dag", "m.toml", "--graph"]) == 0
+    assert not capsys.readouterr().err
+
+
+# --- tables in a terminal -------------------------------------------------------------------------
+
+
+def test_a_wide_table_stands_in_parts_that_fit_and_break_no_number():
+    draw = np.random.default_rng(1)
+    numbers = {f"{'n' * k}{k}": draw.integers(0, 10**k, 2) for k in range(1, 10)}
+    ends = {"p": draw.random(2) / 1e3, "p_low": draw.random(2) / 1e6, "p_high": draw.random(2) / 1e5}
+    frame = pd.DataFrame({"task": ["a", "b"], **numbers, **ends, "long": 2 * ["word " * 9]})
+    whole = [row.split() for row in grid(frame, 1).splitlines()[2:]]
+    for width in range(38, 100):
+        rows = grid(frame, 1, width).splitlines()
+        assert max(map(len, rows)) <= width
+        for one in whole:
+            told = [word for row in rows if row.startswith(f" {one[0]}") for word in row.split()[1:]]
+            assert [word for word in told if word != "word"] == [word for word in one[1:] if word != "word"]
+
+
+def test_a_terminal_is_as_wide_as_it_says(fake, monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "60")
+    assert max(map(len, printed.rows(weights(fake), "table").splitlines())) <= 60
+
+
+def test_long_texts_wrap_at_words_and_rows_that_say_nothing_are_not_repeated():
+    frame = pd.DataFrame(
+        {
+            "where": ["a", "b"],
+            "problem": ["word " * 20] * 2,
+            "value": [0.123, 2.0],
+            "remedy": ["", "do " * 20],
+        }
+    )
+    lines = grid(frame, 0, 50).splitlines()
+    assert max(map(len, lines)) <= 50 and "wor" not in {word for line in lines for word in line.split()}
+    assert [line.split()[0] for line in lines if line.startswith((" a", " b"))] == ["a", "b", "b"]
+
+
+def test_an_interval_stands_beside_its_middle_whatever_it_is_called():
+    frame = pd.DataFrame({"task": ["a"], "mean": [1.0], "low": [0.5], "high": [1.5], "n": [3]})
+    lines = [line.split() for line in grid(frame, 0).splitlines()]
+    assert lines[0] == ["task", "mean", "n"] and lines[2] == ["a", "1", "[0.5,", "1.5]", "3"]
+    frame = pd.DataFrame({"task": ["a"], "mean": [1.0], "mean_low": [0.9], "mean_high": [1.1], "low": [0.0]})
+    lines = [line.split() for line in grid(frame.assign(high=2.0), 0).splitlines()]  # as of predict
+    assert lines[0] == ["task", "mean", "low", "high"] and lines[2] == ["a", "1", "[0.9,", "1.1]", "0", "2"]
 
 
 # --- parts ----------------------------------------------------------------------------------------

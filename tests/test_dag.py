@@ -10,11 +10,15 @@ from hypothesis import strategies as st
 from bayesmtl.causal.dag import Dag
 from bayesmtl.errors import ModelError
 
+WRITTEN = [
+    "\"'\\",
+    " ,;:=#/{}[]<>-+",
+    "abé7",
+    "\t\r\x0b\x85\u2028\0\1\2",
+]  # what a graph's text may stumble on
 NAMES = st.text(
-    st.characters(exclude_categories=("C", "Zl", "Zp", "Zs"), include_characters=" "),
-    min_size=1,
-    max_size=7,
-).filter(lambda name: name == name.strip() and not ('"' in name and "'" in name))
+    st.one_of(*map(st.sampled_from, WRITTEN), st.characters(exclude_characters="\n")), min_size=1, max_size=7
+)
 PAIRS = st.frozensets(st.tuples(NAMES, NAMES).filter(lambda pair: pair[0] != pair[1]), max_size=5)
 
 
@@ -65,6 +69,35 @@ def test_quotes_hold_what_would_be_read_otherwise():
         ("father's age", "x -> y"),
     }
     assert dag.signs == {("a, b", "C#"): "-"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("mother's age", '"mother\'s age"'),
+        ('the "poor"', "'the \"poor\"'"),
+        ('the "poor"\'s age', '"the \\"poor\\"\'s age"'),
+        ("C:\\ages", '"C:\\\\ages"'),
+    ],
+)
+def test_quotes_and_backslashes_of_a_name_are_written_and_read(name, text):
+    dag = Dag(frozenset({(name, "b")}))
+    assert str(dag) == f"{text} -> b" and Dag.read(str(dag)) == dag
+
+
+def test_a_backslash_before_anything_else_is_one():
+    dag = Dag.read(r"""'\alpha' -> "\beta", 'don\'t' # "\"""")
+    assert dag.arrows == {(r"\alpha", r"\beta"), (r"\alpha", "don't")}
+
+
+@pytest.mark.parametrize("name", ["", "a\nb"])
+@pytest.mark.parametrize("key", ["arrows", "arcs", "latent", "selected"])
+def test_a_name_that_no_text_can_hold_is_refused(name, key):
+    with pytest.raises(ModelError) as error:
+        Dag(**{key: frozenset([("c", name)] if key.startswith("ar") else [name])})
+    assert (
+        str(error.value) == f"dag: has a node whose name is empty or has several lines: {name!r}. Rename it."
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,21 @@ import pytest
 import xarray as xr
 from fakes import FEATURES, TASKS, fake_posterior, with_categories, with_groups
 
-from bayesmtl.page import answers, figures, groups, numbers, predictive, prior, report, tables, verdicts
+import bayesmtl as bm
+from bayesmtl.page import (
+    Answers,
+    answers,
+    effects,
+    figures,
+    gain,
+    groups,
+    numbers,
+    predictive,
+    prior,
+    report,
+    tables,
+    verdicts,
+)
 from bayesmtl.reports.weights import weights
 
 HOSTILE = ("a<b> & \"c\" $x$ 'd'", "<script>&amp;<img src=x>", "~größe.[0]")
@@ -29,6 +43,7 @@ class Reader(HTMLParser):
         self.faults: list[str] = []
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.words: list[str] = []
+        self.headings: dict[str, str] = {}
         self.feed(page)
         self.close()
 
@@ -45,10 +60,19 @@ class Reader(HTMLParser):
             self.faults.append(tag)
 
     def handle_data(self, data):
-        self.words.append(data)
+        if self.open[-1:] not in (["script"], ["style"]):
+            self.words.append(data)
+        if self.open[-2:] == ["h2", "a"]:
+            self.headings[self.tags[-1][1]["href"].removeprefix("#")] = data
 
     def of(self, tag: str) -> list[dict[str, str | None]]:
         return [attrs for name, attrs in self.tags if name == tag]
+
+    @property
+    def titles(self) -> list[str]:
+        """The headings of the sections."""
+        at = [i for i, (tag, attrs) in enumerate(self.tags) if tag == "section"]
+        return [self.headings[self.tags[i][1]["id"]] for i in at]
 
     @property
     def text(self) -> str:
@@ -63,8 +87,13 @@ def post() -> xr.DataTree:
 
 
 @pytest.fixture(scope="module")
-def page(post) -> str:
-    return report(post)
+def known(post) -> Answers:
+    return answers(post)
+
+
+@pytest.fixture(scope="module")
+def page(post, known) -> str:
+    return report(post, known)
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +104,8 @@ def reader(page) -> Reader:
 def test_every_section_is_there_and_in_the_contents(reader):
     sections = [attrs["id"] for attrs in reader.of("section")]
     assert sections == [
-        *("graph", "checks", "weights", "coefficients", "sharing", "diagnostics"),
-        *("predictions", "prior", "data", "model", "origin", "references"),
+        *("graph", "checks", "weights", "coefficients", "effects", "sharing", "gain", "diagnostics"),
+        *("predictions", "prior", "data", "model", "methods", "origin", "references"),
     ]
     links = {attrs.get("href") for attrs in reader.of("a")}
     assert links == {f"#{name}" for name in sections}
@@ -93,7 +122,8 @@ def test_the_page_is_html_for_every_screen(page, reader):
 
 
 def test_the_page_loads_nothing(page, reader):
-    assert not reader.of("script") and not reader.of("link") and "@import" not in page
+    assert not any("src" in attrs for attrs in reader.of("script"))
+    assert not reader.of("link") and "@import" not in page
     loaded = [a[k] for _, a in reader.tags for k in ("src", "href", "xlink:href") if k in a]
     assert all(re.match(r"(data:image/(svg\+xml|png);base64,|#)", where) for where in loaded)
 
@@ -112,6 +142,99 @@ def test_the_page_says_what_was_asked_found_and_feared(reader):
     assert "not contradicted" in text and "squared error" in text and "log odds" in text
     assert text.index("The No-U-Turn") > text.index("Journal of Fakes")
     assert "2026-01-02" in text and "0.1.0" in text
+
+
+def gains(**verdict: str) -> pd.DataFrame:
+    """Rows as ``transfer`` tells them; the first task gains most."""
+    gain = np.array([30.0, -12.0, 1.0])[: len(verdict)]
+    rows = {"cells": 31, "gain": gain, "se": 4.0, "p": [0.0001, 0.02, 1.0][: len(gain)], "verdict": verdict}
+    return pd.DataFrame(rows, index=pd.Index(list(verdict), name="task"))
+
+
+@pytest.mark.parametrize(
+    "verdict, words",
+    [
+        ({"a": "helps", "b": "harms", "c": "can't tell"}, "helped a by 30.0 (23.4 to 36.6) in log"),
+        (
+            {"a": "helps", "b": "harms", "c": "can't tell"},
+            "Sharing harmed b by \N{MINUS SIGN}12.0 (\N{MINUS SIGN}18.6 to",
+        ),
+        ({"a": "helps", "b": "harms", "c": "can't tell"}, "Of c it can't be told."),
+        ({"a": "helps", "b": "helps"}, "and harmed none."),
+        ({"a": "helps", "b": "can't tell"}, "and harmed none that can be told."),
+        ({"a": "harms", "b": "can't tell"}, "and helped none that can be told."),
+        ({"a": "can't tell", "b": "can't tell"}, "Whether sharing helped or harmed a and b can't be told"),
+    ],
+)
+def test_the_verdict_says_who_gained_and_who_lost(verdict, words):
+    assert words in gain.verdict(gains(**verdict))
+
+
+def test_what_sharing_gave_and_what_interventions_do_stand_on_the_page(post, known):
+    gained = gains(**dict(zip(TASKS, ["helps", "harms", "can't tell"], strict=True)))
+    caused = pd.DataFrame([["age", "+12, one sd", TASKS[0], 1.5, 1.0, 2.0, 1.0]], columns=effects.COLUMNS)
+    held = pd.DataFrame(
+        [[TASKS[0], "age", 0.4, 0.3, 0.5, 0.2, 0.31, 0.25]],
+        columns=[
+            *("task", "feature", "weight", "low", "high"),
+            *("partial_r2", "robustness", "robustness_interval"),
+        ],
+    )
+    page = report(post, replace(known, transfer=gained, effects=caused, sensitivity=held, untold={}))
+    reader = Reader(page)
+    assert not reader.faults and "Sharing helped stay.days by 30.0" in reader.text
+    for words in (
+        "negative transfer",
+        "+12, one sd",
+        "1.50 1.00 to 2.00",
+        ">0.999",
+        "31.0%",
+        "Robins",
+        "Cinelli",
+    ):
+        assert words in reader.text
+    assert any(attrs["alt"].startswith("What each task gained") for attrs in reader.of("img"))
+    assert "without a table" in Reader(report(post, known)).text
+
+
+def test_who_points_at_an_interval_reads_it(reader):
+    told = [attrs for attrs in reader.of("i") if (attrs["title"] or "").startswith("stay.days ")]
+    place = re.fullmatch(r"top:([\d.]+)%;height:([\d.]+)%", told[0]["style"])
+    assert 0 <= float(place[1]) < float(place[1]) + float(place[2]) < 100
+
+
+def test_programs_read_the_same_answers(post, known, page):
+    whole = json.loads(
+        re.search(r'<script type="application/json" id="answers">(.*?)</script>', page, re.S)[1]
+    )
+    rows = whole["answers"]["weights"]
+    assert rows["columns"][0] == "task" and [row[0] for row in rows["data"]] == list(TASKS)
+    at = rows["columns"].index("share")
+    np.testing.assert_allclose([row[at] for row in rows["data"]], weights(post)["share"], rtol=1e-5)
+    assert whole["verdict"] == verdicts(post, known) and "table" not in whole["model"].get("data", {})
+    assert rows["rows"] == 3 and "transfer" in whole["untold"]
+    hostile = report(fake_posterior(tasks=HOSTILE))
+    found = re.search(r'id="answers">(.*?)</script>', hostile, re.S)[1]
+    assert json.loads(found)["answers"]["weights"]["data"][1][0] == HOSTILE[1]
+
+
+def test_markdown_has_the_same_words(post, known, reader):
+    text = report(post, replace(known, transfer=gains(**dict.fromkeys(TASKS, "helps"))), form="markdown")
+    titles = re.findall(r"^## (.*)$", text, re.M)
+    assert titles == [
+        t for t in Reader(report(post, known)).titles if t not in ("Predictive checks", "Groups")
+    ]
+    for line in text.split("## Task weights")[1].split("##")[0].splitlines():
+        assert line == "" or line.startswith("|") or not line.startswith(" ")
+    tables_ = re.findall(r"((?:^\|.*\|\n)+)", text, re.M)
+    assert len(tables_) > 8
+    for one in tables_:  # a bar in a name is no column
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in one.splitlines()}) == 1
+    assert "Sharing helped stay.days by 30.0" in text and "R-hat (Vehtari, Gelman" in text
+    hostile = report(fake_posterior(tasks=HOSTILE), form="markdown")
+    assert "<script>" not in hostile and "<img" not in hostile
+    with pytest.raises(bm.ModelError, match=r"form: is 'pdf'\. Take one of html, markdown\."):
+        report(post, known, form="pdf")
 
 
 def test_one_chain_has_traces_and_no_ranks():
@@ -145,10 +268,10 @@ def test_a_prior_far_wider_than_the_data_is_cut_and_one_without_an_end_is_no_fau
         assert predictive.before(np.arange(30.0), np.exp(50 * drawn[1:] / 1e9), "n", []).alt
 
 
-def test_tempered_tasks_are_marked_wherever_they_are_weighed(post, reader):
+def test_tempered_tasks_are_marked_wherever_they_are_weighed(post, known, reader):
     text = reader.text
     assert "Tempered: the likelihood of mood" in text
-    assert "likelihood of mood is tempered" in " ".join(verdicts(post))
+    assert "likelihood of mood is tempered" in " ".join(verdicts(post, known))
     assert text.count("mood (tempered)") == 3  # its weights, its check and its prior
     calm = fake_posterior()
     calm["constant_data"] = calm.constant_data.to_dataset().drop_vars(["tempered", "unserved"])
@@ -190,8 +313,8 @@ def test_references_are_numbered_and_unique(page):
     assert len(works) == len(set(works)) > 5
 
 
-def test_the_verdicts_are_sentences(post):
-    said = verdicts(post)
+def test_the_verdicts_are_sentences(post, known):
+    said = verdicts(post, known)
     assert said[0].startswith("3 tasks (stay.days, mood and readmit) were fitted jointly to 92 cells")
     assert any("with care" in sentence and "divergent" in sentence for sentence in said)
     assert all(sentence.endswith(".") for sentence in said)
@@ -214,7 +337,7 @@ def test_a_quiet_fit_of_tasks_as_rows_says_so():
 def test_names_are_safe():
     page = report(fake_posterior(tasks=HOSTILE))
     reader = Reader(page)
-    assert not reader.faults and not reader.open and not reader.of("script")
+    assert not reader.faults and not reader.open and len(reader.of("script")) == 2
     assert not any(attrs.get("src") == "x" for attrs in reader.of("img"))
     for name in HOSTILE:
         assert " ".join(name.split()) in reader.text.replace(numbers.APOSTROPHE, "'")

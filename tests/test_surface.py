@@ -21,7 +21,7 @@ LAYERS = [
     ["kin", "levels", "groups", "grouped", "layout", "pairs"],
     ["responses", "served", "separation", "gaps", "predictor_model"],
     ["configurations", "design", "encoded", "kinds"],
-    ["wording", "group_wording", "description", "printed"],
+    ["wording", "group_wording", "description", "grid", "printed"],
     ["conflicts", "mechanisms", "checks", "recipe", "summarised"],
     ["evidence", "identification"],
     ["marks", "picture"],

@@ -176,7 +176,7 @@ TABLE_FAULTS = {
             "warning table.group: is empty in 1 row (unit u2): 2 cells of score, vote are left out. "
             'Write missing = "impute", or fill it in.',
             'warning tasks.vote: has responses that "group[T.b]", "group[T.c]" tell apart. No weight is too '
-            "large for the table: the prior alone holds it.",
+            "large for the table: only the prior and the other tasks can hold it.",
         ],
     ),
     "logarithm of 0": (
@@ -259,7 +259,10 @@ TABLE_FAULTS = {
     "constant predictor": (
         {},
         table(age=41.0),
-        ['warning formula: "age" is constant over the cells. Its weight is the prior\'s; drop it.'],
+        [
+            'warning formula: "age" is constant over the cells. Its weight comes from the prior alone; '
+            "drop it."
+        ],
     ),
     "predictor that is constant for one task": (
         {},
@@ -268,8 +271,28 @@ TABLE_FAULTS = {
             vote=lambda c: c.where(np.arange(ROWS) >= 7),
         ),
         [
-            'warning tasks.vote: "age" is constant over the cells. Its weight is the prior\'s; drop it.',
+            'warning tasks.vote: "age" is constant over the cells. Its weight comes from the prior and the '
+            "other tasks alone.",
             "note tasks.vote: 7 of 13 cells are empty.",
+        ],
+    ),
+    "predictor that is constant for one task, which learns from no other": (
+        {"relation": "independent"},
+        table(
+            age=lambda c: c.where(np.arange(ROWS) < 7, 31.0),
+            vote=lambda c: c.where(np.arange(ROWS) >= 7),
+        ),
+        [
+            'warning tasks.vote: "age" is constant over the cells. Its weight comes from the prior alone.',
+            "note tasks.vote: 7 of 13 cells are empty.",
+        ],
+    ),
+    "predictors that are constant where one task has a formula of its own": (
+        {"tasks": {"score": {"kind": "gaussian", "formula": "a + b + age"}, "vote": "bernoulli"}},
+        table().assign(a=1.0, b=2.0),
+        [
+            'warning tasks.score: "a", "b" are constant over the cells. Their weights come from the prior '
+            "alone; drop them."
         ],
     ),
     "collinear predictors": (
@@ -280,12 +303,23 @@ TABLE_FAULTS = {
             "their weights can't be told apart."
         ],
     ),
+    "collinear predictors of one task": (
+        {"formula": "age + mix"},
+        table().assign(
+            mix=lambda t: t.age.where(t.index < 7, t.income), vote=lambda t: t.vote.where(t.index < 7)
+        ),
+        [
+            'warning tasks.vote: "mix" is a linear combination of "age". Only the prior and the other tasks '
+            "can tell their weights apart.",
+            "note tasks.vote: 6 of 13 cells are empty.",
+        ],
+    ),
     "more predictors than cells": (
         {"formula": "income + bs(age, 11)"},
         table().iloc[:11],
         [
-            "warning formula: has 12 predictors for 11 cells. Only the prior and the other tasks "
-            "hold its weights."
+            "warning formula: has 12 predictors for 11 cells. Only the prior and the other tasks can hold "
+            "its weights."
         ],
     ),
     "separated by one predictor": (
@@ -293,7 +327,7 @@ TABLE_FAULTS = {
         table(vote=(table().age > 40).astype(int)),
         [
             'warning tasks.vote: has responses that "age" tells apart. No weight is too large for '
-            "the table: the prior alone holds it."
+            "the table: only the prior and the other tasks can hold it."
         ],
     ),
     "separated by two predictors": (
@@ -301,7 +335,7 @@ TABLE_FAULTS = {
         table(vote=((table().age - 45) / 15 + table().income > 0).astype(int)),
         [
             'warning tasks.vote: has responses that "age", "income" tell apart. No weight is too '
-            "large for the table: the prior alone holds it."
+            "large for the table: only the prior and the other tasks can hold it."
         ],
     ),
     "separated grades": (
@@ -309,7 +343,7 @@ TABLE_FAULTS = {
         table(grade=1 + (table().income > -0.3) + (table().income > 0.3)),
         [
             'warning tasks.grade: has responses that "income" tells apart. No weight is too large '
-            "for the table: the prior alone holds it."
+            "for the table: only the prior and the other tasks can hold it."
         ],
     ),
     "units that stand twice": (
@@ -355,3 +389,130 @@ def test_a_table_with_an_index_of_its_own_is_named_by_its_rows():
 def test_yes_and_no_may_be_true_and_false():
     given = table(vote=lambda c: c.astype(bool))
     assert check(Model(**KEYS), given) == []
+
+
+MANY = {"tasks": {"by": "school", "outcome": "score", "kind": "gaussian"}, "formula": "x + z"}
+
+
+def schools(random, cells=7, many=11):
+    """Schools with two predictors and a score, without fault."""
+    rows = cells * many
+    return pd.DataFrame(
+        {"school": np.repeat([f"s{i}" for i in range(1, many + 1)], cells)}
+        | {name: random.normal(size=rows).round(3) for name in ("x", "z", "score")}
+    )
+
+
+def first(given, many):
+    """The rows of the first schools."""
+    return given["school"].isin([f"s{i}" for i in range(1, many + 1)])
+
+
+WEAK = {
+    "constant": (
+        lambda t: t.assign(x=t.x.mask(first(t, 5), 2.0)),
+        'formula: columns are constant over the cells of 5 of 11 tasks (s1, s2, s3 and 2 more): "x".',
+        "There their weights come from {} alone.",
+    ),
+    "several constant": (
+        lambda t: t.assign(x=t.x.mask(first(t, 5), 2.0), z=t.z.mask(first(t, 3), 1.0)),
+        "formula: columns are constant over the cells of 5 of 11 tasks (s1, s2, s3 and 2 more): "
+        'most often "x" (in 5), "z" (in 3).',
+        "There their weights come from {} alone.",
+    ),
+    "linear combinations": (
+        lambda t: t.assign(x=t.x.mask(first(t, 4), 3 * t.z)),
+        "formula: columns are linear combinations of others over the cells of 4 of 11 tasks (s1, s2, s3 and "
+        '1 more): "x" with "z".',
+        "There only {} can tell their weights apart.",
+    ),
+    "few cells": (
+        lambda t: t[~first(t, 9) | (t.groupby("school").cumcount() < 2)],
+        "formula: 9 of 11 tasks (s1, s2, s3 and 6 more) have no more cells than predictors.",
+        "There only {} can hold their weights.",
+    ),
+    "separated": (
+        lambda t: t.assign(
+            score=((t.score > 0) ^ (t.groupby("school").cumcount() == 0)).mask(first(t, 6), t.x > 0)
+        ),
+        'formula: predictors, "x", tell the responses of 6 of 11 tasks (s1, s2, s3 and 3 more) apart.',
+        "There no weight is too large for the table: only {} can hold it.",
+    ),
+}
+
+
+@pytest.mark.parametrize("relation", ["partial", "independent"])
+@pytest.mark.parametrize(("change", "problem", "remedy"), WEAK.values(), ids=WEAK)
+def test_what_is_weak_in_many_tasks_is_said_once(change, problem, remedy, relation):
+    given = change(schools(np.random.default_rng(5), cells=29))
+    kind = "bernoulli" if given["score"].dtype == bool else "gaussian"
+    model = Model(**(MANY | {"tasks": MANY["tasks"] | {"kind": kind}, "relation": relation}))
+    by = "the prior and the other tasks" if relation == "partial" else "the prior"
+    assert said(model, given) == [f"warning {problem} {remedy.format(by)}"]
+
+
+def test_what_is_weak_in_all_tasks_is_said_of_the_formula_and_what_is_in_few_of_these():
+    given = schools(np.random.default_rng(6))
+    given["x"] = 2.0
+    given["z"] = given["z"].mask(first(given, 3), 1.0)
+    few = [
+        f'warning tasks.s{i}: "z" is constant over the cells. Its weight comes from the prior and the other '
+        "tasks alone."
+        for i in (1, 2, 3)
+    ]
+    assert said(Model(**MANY), given) == [
+        'warning formula: "x" is constant over the cells. Its weight comes from the prior alone; drop it.',
+        *few,
+    ]
+
+
+def test_a_kind_that_all_tasks_have_of_different_columns_is_said_once():
+    given = schools(np.random.default_rng(7), many=6)
+    given["x"], given["z"] = given["x"].mask(first(given, 3), 1.0), given["z"].where(first(given, 3), 1.0)
+    assert said(Model(**MANY), given) == [
+        'warning formula: columns are constant over the cells of all 6 tasks: most often "x" (in 3), "z" '
+        "(in 3). There their weights come from the prior and the other tasks alone."
+    ]
+
+
+def test_the_diagnostics_know_what_is_told_apart():
+    from bayesmtl.failures.tasks import APART
+
+    assert all(problem.endswith(APART) == (name == "separated") for name, (_, problem, _) in WEAK.items())
+
+
+def columns(random, many=11):
+    """A predictor, and as many outcomes."""
+    return pd.DataFrame({name: random.normal(size=ROWS) for name in ["x", *(f"y{i}" for i in range(many))]})
+
+
+def test_other_faults_of_many_tasks_are_said_once_too():
+    given = columns(np.random.default_rng(8))
+    tasks = {f"y{i}": "gaussian" for i in range(11)}
+    for i in range(9):
+        given.loc[: i % 2, f"y{i}"] = np.nan
+    given.loc[ROWS - 3, [f"y{i}" for i in range(5, 10)]] = np.inf
+    given["y10"] = 2.5
+    assert said(Model(tasks, "x"), given) == [
+        "error tasks: 5 of 11 tasks (y5, y6, y7, y8, y9), each: has inf (row 11), which is no finite number. "
+        "Leave a cell empty when it was not measured.",
+        "error tasks.y10: has the same response, 2.5, in all its 13 cells. Drop the task: it has nothing to "
+        "explain.",
+        "note tasks: 9 of 11 tasks (y0, y1, y2 and 6 more), such as y0: 1 of 13 cells are empty.",
+    ]
+    assert said(Model(tasks, "x"), columns(np.random.default_rng(8))) == []
+
+
+def test_tables_and_columns_that_many_tasks_lack_are_said_once():
+    tasks = {f"y{i}": "gaussian" for i in range(11)}
+    given = columns(np.random.default_rng(9), many=5).rename(
+        columns=lambda name: name.replace("y", "outcome ")
+    )
+    assert said(Model(tasks, "x"), given) == [
+        'error tasks: all 11 tasks, such as y0: no column called "y0". Known: outcome 0, outcome 1, '
+        "outcome 2, outcome 3, outcome 4, x."
+    ]
+    own = {"outcome 0": given[["x", "outcome 0"]]}
+    assert said(Model(tasks, "x"), own)[1] == (
+        "error tasks: all 11 tasks, each: has no table. Give it one of its own in data.table."
+    )

@@ -7,7 +7,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
 from bayesmtl.causal.dialects import parsed, quoted
-from bayesmtl.errors import Finding, refuse, unknown
+from bayesmtl.errors import Finding, ModelError, refuse, unknown
 
 if TYPE_CHECKING:
     import networkx
@@ -31,6 +31,11 @@ class Dag:
         Nodes that decide which rows a table has. It has only those that they took, so that all that it tells
         is given them; no table need have them as columns.
 
+    Raises
+    ------
+    ModelError
+        When a node has no name, or one of several lines.
+
     References
     ----------
     Hernán, Hernández-Díaz and Robins (2004). A structural approach to selection bias. Epidemiology 15,
@@ -43,14 +48,21 @@ class Dag:
     signs: Mapping[tuple[str, str], str] = field(default_factory=dict, hash=False)
     selected: frozenset[str] = frozenset()
 
+    def __post_init__(self) -> None:
+        wrong = sorted(name for name in self.nodes if not name or "\n" in name)
+        if wrong:
+            problem = "has a node whose name is empty or has several lines: {!r}."
+            raise ModelError(*(Finding("dag", problem.format(name), "Rename it.") for name in wrong))
+
     @classmethod
     def read(cls, text: str) -> "Dag":
         """Read one statement a line.
 
         ``a -> b -> c`` is two arrows, ``a, b -> c`` as well; ``a <-> b`` is a hidden cause of both;
         ``latent: u`` names a node that is not measured, ``selected: s`` one that decides which rows
-        there are; ``a -> b +`` and ``a -> b -`` expect a sign; ``#`` starts a comment; quotes hold a
-        name with a comma, an arrow or a ``#``. The text of dagitty.net, plain DOT and GML are read too.
+        there are; ``a -> b +`` and ``a -> b -`` expect a sign; ``#`` starts a comment. Quotes hold a
+        name with a comma, an arrow or a ``#``, and a backslash stands before a quote that is part of it.
+        The text of dagitty.net, plain DOT and GML are read too.
 
         Examples
         --------
@@ -58,6 +70,9 @@ class Dag:
         ['education']
         """
         return cls(**parsed(text))
+
+    def __repr__(self) -> str:
+        return f"Dag.read({str(self)!r})"
 
     def __bool__(self) -> bool:
         return bool(self.arrows or self.arcs)

@@ -10,6 +10,7 @@ from bayesmtl.errors import Finding, ModelError
 _TIME = r"\[(?:t|t?[+-]?\d+)\]"  # the end of a name such as x[t-1]
 _ATTRIBUTES = rf"(?!{_TIME})\[([^]]*)\]"
 _GML = r"\s*(?:(?:Creator|Version|#).*\n\s*)*graph\s*\["
+_ESCAPED = r"""\\(["'\\])"""  # in a quoted name
 _MARKS = {  # stand behind a name in place of attributes that say so
     "\1": ("latent", r"\b(latent|unobserved)\b"),
     "\2": ("selected", r"\bselected\b"),
@@ -63,7 +64,8 @@ def quoted(name: str) -> str:
     plain = re.fullmatch(rf"\w+([ .]\w+)*({_TIME})?", name)
     if plain and not re.match(r"(strict|dag|digraph|graph|Creator|Version)\b", name):
         return name
-    return f"'{name}'" if '"' in name else f'"{name}"'
+    quote = "'" if '"' in name and "'" not in name else '"'
+    return quote + re.sub(rf"([\\{quote}])", r"\\\1", name) + quote
 
 
 def _plain(text: str) -> tuple[str, dict[str, str]]:
@@ -71,11 +73,11 @@ def _plain(text: str) -> tuple[str, dict[str, str]]:
     names: dict[str, str] = {}
 
     def mark(quoted: re.Match[str]) -> str:
-        return names.setdefault(quoted[2], f"\0{len(names)}\0")
+        return names.setdefault(re.sub(_ESCAPED, r"\1", quoted[2]), f"\0{len(names)}\0")
 
     # an apostrophe inside a word is no quote, nor is one in a comment
     lines = [
-        re.sub(r"""(?<![^\s,>\-{;=])(["'])([^\n]+?)\1(?!\w)""", mark, line)
+        re.sub(rf"""(?<![^\s,>\-{{;=])(["'])((?>{_ESCAPED}|[^\n])+?)\1(?!\w)""", mark, line)
         for line in re.sub(r"^\s*(#|//).*", "", text, flags=re.M).split("\n")
     ]
     return "\n".join(lines), {mark: name for name, mark in names.items()}

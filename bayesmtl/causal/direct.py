@@ -62,7 +62,7 @@ def _instead(
     task = "" if between <= {each.outcome for each in every} else task
     remedy = f"For a total effect leave out {named(between)}, or {task}ask intervene."
     needed = [step for step in sorted(between) if any(each.served(step) for each in regressions)]
-    biased = f"Leaving out {named(needed)} biases other weights: intervene tells both." if needed else ""
+    biased = f"Leaving out {named(needed)} biases other weights; intervene does not." if needed else ""
     return " ".join(filter(None, [rows, remedy, biased]))
 
 

@@ -14,6 +14,7 @@ from bayesmtl.design import Design
 from bayesmtl.encoded import encode
 from bayesmtl.errors import Finding, ModelError, refuse, unknown
 from bayesmtl.groups import Grouping
+from bayesmtl.labelled import plain
 from bayesmtl.spec import Model
 
 UNITS = ("cell", "row", "group", "task")
@@ -31,13 +32,19 @@ def design_of(post: xr.DataTree, table: Any) -> Design:
     """
     model, rows = Model.read(json.loads(post.attrs["model"])), tables.frame(table)
     refuse(check(model, rows))
-    design, told = encode(model, rows), _responses(post)
-    constant = [post.constant_data[name].values for name in ("centre", "unit", "mean", "sd")]
-    scale = np.array([design.unit(name) for name in design.task.labels]).T
-    given = flat(design, {f.name: f.responses for f in design.families}), *scale, design.mean, design.sd
-    known = np.concatenate([own.values for own in told.values()]), *constant
-    here = design.task.labels == tuple(told)
-    if not here or not all(a.shape == b.shape and np.allclose(a, b) for a, b in zip(given, known)):
+    design, constant = encode(model, rows), post.constant_data
+    tasks = list(design.task.labels)
+    given = [
+        *np.array([(*design.unit(name), design.cells[name]) for name in tasks]).T,
+        design.mean,
+        design.sd,
+    ]
+    known = [constant[name].values for name in ("centre", "unit", "cells", "mean", "sd")]
+    if "observed_data" in post:  # which a posterior of very many rows loses when it is saved
+        given.append(flat(design, {f.name: f.responses for f in design.families}))
+        known.append(np.concatenate([own.values for own in _responses(post).values()]))
+    here = tasks == constant.task.values.tolist()
+    if not here or not all(np.shape(a) == np.shape(b) and np.allclose(a, b) for a, b in zip(given, known)):
         raise ModelError(Finding("table", "is not that of the fit.", "Give the table that was fitted."))
     return design
 
@@ -45,8 +52,8 @@ def design_of(post: xr.DataTree, table: Any) -> Design:
 def _responses(post: xr.DataTree) -> dict[str, xr.DataArray]:
     """The observed responses of each task; [row]."""
     if "observed_data" not in post:
-        problem = "was fitted to sums, and says nothing of cells."
-        raise ModelError(Finding("posterior", problem, "Fit the table itself."))
+        problem = "is not given, and the posterior keeps none of its cells."
+        raise ModelError(Finding("table", problem, "Give the table that was fitted."))
     observed = post["observed_data"].to_dataset()
     return {str(name): observed[str(name)] for name in post.constant_data.task.values}
 
@@ -67,19 +74,30 @@ def cells(post: xr.DataTree, design: Design | None, table: Any, unit: str, group
     """
     if unit not in UNITS:
         raise ModelError(unknown("unit", "unit", unit, UNITS))
-    every = [
-        pd.DataFrame({"task": name, "row": own[own.dims[0]].values}) for name, own in _responses(post).items()
-    ]
-    frame = pd.concat(every, ignore_index=True)
-    rows = pd.factorize(frame["row"])[0]
+    frame = _told(post) if design is None else _encoded(design)
+    rows, tasks = (pd.factorize(frame[name])[0] for name in ("row", "task"))
     factors = [group] if group is not None else _largest(post)
     if unit == "group" and not factors:
         problem = "can't be the group: the model has none."
         raise ModelError(Finding("unit", problem, "Name a column: group = ..."))
     levels = rows if not factors else _levels(design, table, factors)
-    tasks = pd.factorize(frame["task"])[0]
     of = {"cell": np.arange(len(frame)), "row": rows, "group": levels, "task": tasks}
     return frame.assign(unit=of[unit], cluster=levels)
+
+
+def _told(post: xr.DataTree) -> pd.DataFrame:
+    """The task and the row of each cell that a posterior keeps."""
+    every = [
+        pd.DataFrame({"task": name, "row": own[own.dims[0]].values}) for name, own in _responses(post).items()
+    ]
+    return pd.concat(every, ignore_index=True)
+
+
+def _encoded(design: Design) -> pd.DataFrame:
+    """The task and the row of each cell of a design."""
+    row = flat(design, {f.name: f.row for f in design.families})
+    task = np.repeat(np.array(design.task.labels, object), list(design.cells.values()))
+    return pd.DataFrame({"task": task, "row": plain(design.units)[row]})
 
 
 def _largest(post: xr.DataTree) -> list[str]:

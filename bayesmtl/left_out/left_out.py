@@ -10,9 +10,11 @@ import xarray as xr
 from bayesmtl.design import Design
 from bayesmtl.errors import Finding, ModelError
 from bayesmtl.left_out.folds import refitted
-from bayesmtl.left_out.held_out import LARGE, WHOLE, cells, design_of
+from bayesmtl.left_out.held_out import LARGE, cells, design_of
 from bayesmtl.left_out.smoothing import smoothed
 from bayesmtl.weighted import TRUSTED
+
+PLACE = ["task", "row"]  # which a cell is told by
 
 
 def left_out(
@@ -56,8 +58,8 @@ def left_out(
         frames[name] = frame.assign(refitted=False, high=frame["k"] > TRUSTED)
         if (design := designs[name]) is not None and len(bad):
             frames[name] = _mended(frames[name], design, dealt, unit, seed)
-    order = pd.MultiIndex.from_frame(next(iter(frames.values()))[["task", "row"]])
-    return {n: f.set_index(["task", "row"]).loc[order].reset_index() for n, f in frames.items()}
+    first = next(iter(frames.values()))
+    return {name: _ordered(frame, first) for name, frame in frames.items()}
 
 
 def _mended(
@@ -66,7 +68,7 @@ def _mended(
     """Cells with what fits without some of the units say of these; as they were, if there can be none."""
     out = [frame["unit"].isin(fold).to_numpy() for fold in dealt]
     try:
-        elpd, agree = refitted(design, out, unit in WHOLE, seed)
+        elpd, agree = refitted(design, out, unit, seed)
     except ModelError:
         if unit in LARGE:
             raise
@@ -78,12 +80,20 @@ def _mended(
 
 def _numbered(frame: pd.DataFrame, first: pd.DataFrame, name: str) -> pd.DataFrame:
     """Cells with the numbers that the units and clusters of another posterior have."""
-    numbers = first.set_index(["task", "row"])[["unit", "cluster"]]
-    found = numbers.reindex(pd.MultiIndex.from_frame(frame[["task", "row"]]))
+    if frame[PLACE].equals(first[PLACE]):  # an index of a million rows takes its time
+        return frame.assign(unit=first["unit"], cluster=first["cluster"])
+    found = first.set_index(PLACE)[["unit", "cluster"]].reindex(pd.MultiIndex.from_frame(frame[PLACE]))
     if len(frame) != len(first) or found["unit"].isna().any():
         problem = "is of other cells."
         raise ModelError(Finding(name, problem, "Fit the same tasks to the same table."))
     return frame.assign(**{column: found[column].to_numpy(int) for column in found})
+
+
+def _ordered(frame: pd.DataFrame, first: pd.DataFrame) -> pd.DataFrame:
+    """Cells in the order that they have in another frame."""
+    if frame[PLACE].equals(first[PLACE]):
+        return frame
+    return frame.set_index(PLACE).loc[pd.MultiIndex.from_frame(first[PLACE])].reset_index()
 
 
 def _dealt(units: np.ndarray, folds: int, seed: int) -> list[np.ndarray]:

@@ -1,5 +1,7 @@
 """What a causal graph says: of the weights, and of the table, which may contradict it."""
 
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,10 +11,12 @@ from markupsafe import Markup
 from bayesmtl import tables
 from bayesmtl.checks import check
 from bayesmtl.errors import Finding, ModelError
+from bayesmtl.evidence.falsification import falsify
 from bayesmtl.evidence.implied import Implication, implications, implied
+from bayesmtl.evidence.signed import signs
 from bayesmtl.identification import identify
 from bayesmtl.page import graph
-from bayesmtl.page.numbers import NONE, Estimate, count, plain
+from bayesmtl.page.numbers import NONE, Estimate, count, estimate, plain
 from bayesmtl.page.tables import Table, cut
 from bayesmtl.spec import Model
 
@@ -43,6 +47,10 @@ class Causal:
         What each weight tells, and what to adjust for.
     verdict, implied
         What the table says of the independencies that the graph implies: in words, and of each.
+    signs
+        What the table says of the signs that the graph expects.
+    rows
+        The rows of ``identify``, ``implications``, ``signs`` and ``falsify``, where they were asked.
     """
 
     drawn: Markup | None
@@ -51,6 +59,8 @@ class Causal:
     effects: Table | None
     verdict: str
     implied: Table | None
+    signs: Table | None
+    rows: Mapping[str, pd.DataFrame]
 
     @property
     def contradicted(self) -> bool:
@@ -63,23 +73,26 @@ def told(model: Model, table: Any = None) -> Causal | None:
     if not model.dag:
         return None
     findings = [finding for finding in check(model) if finding.level != "error"]
-    return Causal(graph.drawn(model), str(model.dag), findings, _effects(model), *_held(model, table))
+    rows: dict[str, pd.DataFrame] = {}
+    with suppress(ModelError):  # of a part of the author's own that is not at hand
+        rows["identify"] = identify(model)
+    verdict, listed = _held(model, table, rows)
+    signed = _signed(model, table, rows)
+    effects = _effects(rows["identify"]) if "identify" in rows else None
+    return Causal(graph.drawn(model), str(model.dag), findings, effects, verdict, listed, signed, rows)
 
 
-def _effects(model: Model) -> Table | None:
-    """The rows of ``identify``, if there are any; none where a part of the author's own is not at hand."""
-    try:
-        found = identify(model)
-    except ModelError:
-        return None
+def _effects(found: pd.DataFrame) -> Table | None:
+    """The rows of ``identify``, if there are any."""
     instead = ("no measured set: " + found["otherwise"]).str.removesuffix(": ")
-    found["adjust"] = found["adjust"].mask(found["adjust"] == "none", instead)
-    columns = found[[*_EFFECTS]].itertuples(index=False)
-    rows: list[list[str | Estimate]] = [[text or NONE for text in row] for row in columns]
+    columns = found.assign(adjust=found["adjust"].mask(found["adjust"] == "none", instead))[[*_EFFECTS]]
+    rows: list[list[str | Estimate]] = [
+        [text or NONE for text in row] for row in columns.itertuples(index=False)
+    ]
     return _first([*_EFFECTS.values()], rows, {*range(1, len(_EFFECTS))}) if rows else None
 
 
-def _held(model: Model, table: Any) -> tuple[str, Table | None]:
+def _held(model: Model, table: Any, rows: dict[str, pd.DataFrame]) -> tuple[str, Table | None]:
     """What the graph implies, held against a table where there is one."""
     listed = implied(model.dag)
     said = f"The graph implies {count(len(listed), 'independence', 'independencies')}"
@@ -92,7 +105,8 @@ def _held(model: Model, table: Any) -> tuple[str, Table | None]:
         if len(table) * len(listed) > MOST:
             words = f"{said}, too many to test here with {len(table):,} rows; implications tests them."
             return words, _bare(listed)
-        found = implications(model, table)
+        rows["implications"] = found = implications(model, table)
+        rows["falsify"] = exchanged = falsify(model, table, seed=0)
     except ModelError as error:
         return f"{said}, which could not be tested. {error.findings[0]}", _bare(listed)
     against, worst = int((found["holm"] < LEVEL).sum()), found.iloc[0]
@@ -100,12 +114,41 @@ def _held(model: Model, table: Any) -> tuple[str, Table | None]:
     if tested < len(listed):
         said += f", of which the rows can test {tested or 'none'}"
     if against:
-        words = (
-            f"The table contradicts {against} of them, most clearly that of {worst['a']} and {worst['b']}."
+        said += (
+            f". The table contradicts {against} of them, most clearly that of {worst['a']} and {worst['b']}"
         )
-        return f"{said}. {words}", _tested(found)
-    verdict = " The table contradicts none of them, and so not the graph." if tested else ""
-    return f"{said}.{verdict}", _tested(found)
+    elif tested:
+        said += ". The table contradicts none of them, and so not the graph"
+    return f"{said}.{_exchanged(exchanged.iloc[0]) if tested else ''}", _tested(found)
+
+
+def _exchanged(row: pd.Series) -> str:
+    """How the graph compares with itself when the names of its nodes are exchanged."""
+    share = f" Of {row['permutations']:,} graphs with exchanged names {100 * row['p']:.0f}% fit as well"
+    if row["verdict"] == "contradicted":
+        return f"{share}: it says no more of the table than they do."
+    if row["verdict"] == "uninformative":
+        return f"{share}: that it is not contradicted says little."
+    return f"{share}: it says more of the table than names given by chance."
+
+
+def _signed(model: Model, table: Any, rows: dict[str, pd.DataFrame]) -> Table | None:
+    """The signs that arrows are expected to have, beside quick fits."""
+    if table is None or not model.dag.signs:
+        return None
+    try:
+        rows["signs"] = found = signs(model, table)
+    except ModelError:  # the table is another's
+        return None
+    told: list[list[str | Estimate]] = []
+    for row in found.itertuples():
+        against = NONE if row.p != row.p else "contradicted" if row.holm < LEVEL else "not contradicted"
+        number = estimate(row.estimate, row.low, row.high)
+        told.append(
+            [f"{row.cause} → {row.effect}", row.expected, number, _probability(row.holm), row.adjust, against]
+        )
+    head = ["arrow", "expected", "quick estimate", "p after Holm", "beside", "by the table"]
+    return _first(head, told, {1, 4, 5})
 
 
 def _tested(found: pd.DataFrame) -> Table:

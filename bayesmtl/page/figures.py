@@ -4,7 +4,7 @@ import base64
 import io
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -49,6 +49,15 @@ _STYLE = {
 
 
 @dataclass(frozen=True)
+class Spot:
+    """What a part of a figure says to who points at it; its place is in hundredths of the figure's height."""
+
+    top: float
+    height: float
+    text: str
+
+
+@dataclass(frozen=True)
 class Picture:
     """A figure as data for the ``src`` of an image, with its size in CSS pixels and its words."""
 
@@ -57,6 +66,7 @@ class Picture:
     height: int
     alt: str
     caption: str = ""
+    spots: tuple[Spot, ...] = ()
 
 
 @contextmanager
@@ -81,8 +91,11 @@ def offscreen() -> Iterator[None]:
         plt.switch_backend(before)
 
 
-def embed(figure: Figure, alt: str, caption: str = "") -> Picture:
-    """A figure as a drawing, or as pixels where that is smaller; it is closed."""
+def embed(figure: Figure, alt: str, caption: str = "", rows: Sequence[str] = ()) -> Picture:
+    """A figure as a drawing, or as pixels where that is smaller; it is closed.
+
+    ``rows`` are what the rows of its plot say, from its y of 0 upwards.
+    """
     width, height = (round(96 * inches) for inches in figure.get_size_inches())
     data = _saved(figure, "svg", {"metadata": {"Date": None, "Creator": None}})
     data = _PLACES.sub(lambda place: _DECIMALS.sub(rb"\1", place.group()), data)
@@ -91,9 +104,18 @@ def embed(figure: Figure, alt: str, caption: str = "") -> Picture:
     kind = "svg+xml"
     if len(data) > LARGEST:
         kind, data = "png", _saved(figure, "png", {"dpi": 200, "metadata": {"Software": None}})
+    spots = tuple(_spots(figure, rows)) if rows else ()
     plt.close(figure)
     src = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-    return Picture(src, width, height, alt, caption)
+    return Picture(src, width, height, alt, caption, spots)
+
+
+def _spots(figure: Figure, rows: Sequence[str]) -> Iterator[Spot]:
+    """The place of each row, once the figure has been drawn."""
+    axes = figure.axes[0]
+    for y, text in enumerate(rows):
+        ends = axes.transData.transform([(0, y - 0.5), (0, y + 0.5)])[:, 1] / figure.bbox.height
+        yield Spot(round(100 * (1 - ends[1]), 2), round(100 * (ends[1] - ends[0]), 2), text)
 
 
 def plot(draw: Callable[..., Any], *args: Any, height: float = 1.9, **options: Any) -> Figure:

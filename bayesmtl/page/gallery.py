@@ -3,25 +3,27 @@
 from collections.abc import Iterator
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
 from bayesmtl import labelled
-from bayesmtl.page import groups, plots, predictive, prior, relatedness, sources, tables
+from bayesmtl.page import gain, groups, plots, predictive, prior, relatedness, sources, tables
+from bayesmtl.page.asked import Answers
 from bayesmtl.page.figures import Picture
 from bayesmtl.page.numbers import APOSTROPHE
 from bayesmtl.reports.weights import of_tasks, shares
 
 
-def pictures(post: xr.DataTree, failed: pd.DataFrame, shown: list[str]) -> dict[str, list[Picture]]:
+def pictures(post: xr.DataTree, known: Answers, shown: list[str]) -> dict[str, list[Picture]]:
     """The figures of each section."""
+    gained = known.transfer is not None and len(known.transfer) > 1
     return {
         "weights": list(_weights(post)),
         "coefficients": list(_coefficients(post)),
+        "gain": [gain.picture(known.transfer)] if gained else [],
         "sharing": list(_sharing(post)),
         "groups": list(groups.pictures(post)),
         "mixing": list(_mixing(post, shown)),
-        "predictions": _predictions(post, list(map(str, failed["where"]))),
+        "predictions": _predictions(post, list(map(str, known.diagnostics["where"]))),
         "prior": prior.pictures(post),
     }
 

@@ -63,7 +63,7 @@ def intervals(
     axes.set_xlabel(unit)
     said = [f"{name} {text}" for name, text in zip(labels, estimates(draws))]
     caption = f"{what}; the first {MOST} of {MOST + more}" if more > 0 else what
-    return embed(figure, f"{caption}: {joined(said, most=12)}.", caption)
+    return embed(figure, f"{caption}: {joined(said, most=12)}.", caption, rows=said[::-1])
 
 
 def _forest(draws: xr.DataArray, labels: Sequence[str], middle: str) -> Figure:

@@ -1,7 +1,7 @@
 """What a model is made of, and the works that its parts come from."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import xarray as xr
@@ -41,10 +41,18 @@ def _whole(role: str, part: parts.Part) -> Iterator[tuple[str, str]]:
         yield from _whole(*inner)
 
 
-def references(post: xr.DataTree) -> list[tuple[str, str]]:
-    """Every work once, with what refers to it: those of the model file, then those of the parts."""
+def works(role: str, name: str) -> list[str]:
+    """The works that a part comes from; none of the author's own part that is not at hand."""
+    try:
+        return parts.manual(role, name).references
+    except ModelError:
+        return []
+
+
+def references(post: xr.DataTree, more: Iterable[tuple[str, str]] = ()) -> list[tuple[str, str]]:
+    """Every work once, with what refers to it: those of the model file, then of the parts, then more."""
     found: dict[str, list[str]] = {}
-    for text, user in _cited(post):
+    for text, user in [*_cited(post), *more]:
         found.setdefault(text.replace("``", ""), []).append(user)
     return [(text, ", ".join(dict.fromkeys(users))) for text, users in found.items()]
 
@@ -65,9 +73,4 @@ def _cited(post: xr.DataTree) -> Iterator[tuple[str, str]]:
     for text in model_of(post).references:
         yield text, "the model file"
     for role, name in used(post):
-        try:
-            works = parts.manual(role, name).references
-        except ModelError:  # the author's own part isn't at hand
-            continue
-        for text in works:
-            yield text, f"{parts.SINGULAR[role]} {name}"
+        yield from ((text, f"{parts.SINGULAR[role]} {name}") for text in works(role, name))

@@ -116,6 +116,36 @@ def correlations(post: xr.DataTree) -> xr.DataArray | None:
     return xr.DataArray(drawn, dims=["chain", "draw", "pair"], coords={"pair": labels})
 
 
+def in_common(frame: pd.DataFrame) -> Table | None:
+    """The rows of ``in_common``, the prior beside the posterior; the shares stand elsewhere."""
+    rows: list[list[str | Estimate]] = [
+        [
+            str(what) + (f" of {label}" if label else ""),
+            estimate(row["mean"], row["low"], row["high"]),
+            estimate(row["prior"], row["prior_low"], row["prior_high"]),
+        ]
+        for (what, label), row in frame.iterrows()
+        if what != "share"
+    ]
+    return cut(["of all tasks", "posterior", "prior"], rows) if rows else None
+
+
+def sensitivity(frame: pd.DataFrame | None) -> Table | None:
+    """The rows of ``sensitivity``, the strongest first."""
+    if frame is None or frame.empty:
+        return None
+    rows: list[list[str | Estimate]] = [
+        [
+            row.task,
+            row.feature,
+            *(f"{100 * part:.1f}%" for part in (row.partial_r2, row.robustness, row.robustness_interval)),
+        ]
+        for row in frame.sort_values("robustness", ascending=False).itertuples()
+    ]
+    head = ["task", "predictor", "its own share", "share that takes the weight to 0", "the interval to 0"]
+    return cut(head, rows, {1})
+
+
 def failures(frame: pd.DataFrame) -> Table:
     """The rows of the diagnostics."""
     rows: list[list[str | Estimate]] = [

@@ -1,47 +1,36 @@
 """What a posterior says, in plain sentences."""
 
 import json
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayesmtl.page import gain
+from bayesmtl.page.asked import Answers
 from bayesmtl.page.figures import PROB
 from bayesmtl.page.numbers import APOSTROPHE, count, estimate, joined, percent, plain
 from bayesmtl.page.plots import quantiles
 from bayesmtl.parts import manual
-from bayesmtl.reports.diagnostics import approximate, convergence, diagnostics
-from bayesmtl.reports.weights import shares, tempered, weights
+from bayesmtl.reports.diagnostics import approximate
+from bayesmtl.reports.weights import shares, tempered
 from bayesmtl.spec import Model
 
 SURE = 0.95  # the probability from which a task is said to weigh most
 
 
-@dataclass(frozen=True)
-class Answers:
-    """What the questions say of a posterior, asked once."""
-
-    weights: pd.DataFrame
-    diagnostics: pd.DataFrame
-    convergence: pd.DataFrame
-
-
-def answers(post: xr.DataTree) -> Answers:
-    """Ask a posterior everything that its page needs."""
-    return Answers(weights(post, prob=PROB), diagnostics(post), convergence(post))
-
-
-def verdicts(post: xr.DataTree, known: Answers | None = None) -> list[str]:
-    r"""What was asked, what can be trusted, and which task weighs most; a sentence or two each.
+def verdicts(post: xr.DataTree, known: Answers) -> list[str]:
+    r"""What was asked, what can be trusted, and what each task gained or lost; a sentence or two each.
 
     Examples
     --------
-    >>> print(*verdicts(post), sep="\n")  # doctest: +SKIP
+    >>> print(*verdicts(post, answers(post)), sep="\n")  # doctest: +SKIP
     """
-    known = known or answers(post)
     said = [_asked(post, known.weights), _approximate(post), _trust(known.diagnostics, known.convergence)]
-    said += [_tempered(post), _checked(post), _weighs(post, known.weights), _found(post), _shared(post)]
+    said += [_tempered(post), _checked(post)]
+    said += [gain.verdict(known.transfer) if known.transfer is not None else ""]
+    said += [_weighs(post, known.weights), _found(post), _shared(post)]
+    said += [known.causal.verdict if known.causal and known.causal.contradicted else ""]
     return [sentence.replace("'", APOSTROPHE) for sentence in said if sentence]
 
 
@@ -81,7 +70,7 @@ def _trust(failures: pd.DataFrame, mixed: pd.DataFrame) -> str:
         number = "one failure" if len(failures) == 1 else f"{len(failures)} failures, the first"
         return (
             f"Read the answers with care: the diagnostics report {number} of {worst['where']}: "
-            f"{worst['problem']}."
+            f"{worst['problem'].rpartition(': ')[0] or worst['problem']}."  # the number's name is left out
         )
     said = "The diagnostics have nothing to report"
     if len(mixed):
