@@ -46,7 +46,7 @@ def ranking(
         of ``KEPT`` draws are ``below`` what made the table, and ``equal`` to it, of the site's shape; and
         how many of all draws were ``divergences``.
     """
-    plain = jax.tree.map(jnp.asarray, design.data)
+    plain = jax.device_put(design.data)
     # any pilot leaves the posterior as it is; this one is of other responses than those to come, so that it
     # had better not be too sure of them: a fourth of its precision takes a third of the steps
     wrong = {

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from numpyro.infer.mcmc import MCMCKernel
 
@@ -109,7 +108,7 @@ class Sampler:
     kernel, chains, warmup
         What they run, how many, and for how many iterations that are thrown away.
     begin, piece
-        The program of a chain's first state, and that of some iterations.
+        The program of a chain's first state, given the seed and its number, and that of some iterations.
     text
         What the second one says.
     seconds
@@ -136,9 +135,14 @@ def sampler(
 ) -> Sampler:
     """Have a kernel's programs compiled by a pool, for data and a start of these shapes."""
     began = time.perf_counter()
-    data = jax.tree.map(jnp.asarray, data)
-    begin = jax.jit(lambda key, at, data: kernel.init(key, warmup, at, (data,), {}))
-    first = begin.lower(jax.random.key(0), start, data)
+    data = jax.device_put(data)
+
+    @jax.jit  # also the keys: what is compiled by itself here would wait for what the pool compiles
+    def begin(seed: Any, chain: Any, at: Any, data: Any) -> Any:
+        key = jax.random.split(jax.random.key(seed), chains)[chain]
+        return kernel.init(key, warmup, at, (data,), {})
+
+    first = begin.lower(np.int64(0), np.int32(0), start, data)
     rest = jax.jit(pieces.piece(kernel)).lower(first.out_info, data, np.int32(1))
     took = time.perf_counter() - began
     compiling = pool.submit(rest.compile), pool.submit(first.compile)  # what takes longest first
@@ -166,12 +170,11 @@ def run(
         checkpoint is that of another fit.
     """
     start = time.perf_counter()
-    data = jax.tree.map(jnp.asarray, data)  # threads do not see an x64 context
+    data = jax.device_put(data)  # threads do not see an x64 context
     kernel, chains, warmup = sampler.kernel, sampler.chains, sampler.warmup
-    keys = jax.random.split(jax.random.key(problem.seed), chains)
-    begin = sampler.begin.result()
+    begin, seed = sampler.begin.result(), np.int64(problem.seed)
     places = list(starts) if starts else [None] * chains
-    states = [begin(key, at, data) for key, at in zip(keys, places, strict=True)]
+    states = [begin(seed, np.int32(c), at, data) for c, at in enumerate(places)]
     piece = sampler.piece.result()
     compiled = time.perf_counter()
     if not all(np.isfinite(state.potential_energy) for state in states):

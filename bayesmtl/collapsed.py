@@ -103,7 +103,7 @@ def collapse(design: Design, program: Program, data: Mapping[str, Any]) -> Colla
         own = jnp.concatenate(jnp.swapaxes(inside, 1, 2))  # [block, own]
         return {name: place.read(own, common) for name, place in found.items()}
 
-    whole = {**data, "moments": jax.tree.map(jnp.asarray, summed.data)}
+    whole = {**data, "moments": jax.device_put(summed.data)}
     return Collapsed(collapsed, whole, complete)
 
 

@@ -71,7 +71,7 @@ def condense(
         family.name: jax.tree.map(lambda value: np.asarray(value)[:0], dict(data["cells"][family.name]))
         for family in normal.families
     }
-    summed = jax.tree.map(jnp.asarray, moments(normal, local, False).data)
+    summed = jax.device_put(moments(normal, local, False).data)
     return condensed, {**data, "cells": {**data["cells"], **empty}, "moments": summed}
 
 

@@ -38,7 +38,8 @@ def identify(model: Model) -> "pd.DataFrame":
         ``task`` and ``exposure``, a measured node that acts on the task. ``weight``: what its weight in the
         task's formula tells, "total effect", "direct effect" or "no effect"; empty where it has none.
         ``adjust``: the valid set that tells the total effect most precisely, and ``sets``, all minimal ones,
-        apart by ";"; "nothing" is the empty set, and "none" says that no measured one is valid.
+        apart by ";", small ones first; "nothing" is the empty set, and "none" says that no measured one is
+        valid. Of more than 1,000 so many are listed, and "and more" stands behind them.
         ``confounders`` act on the exposure, and on the task by another way; ``mediators`` stand between;
         ``colliders`` are other measured nodes that spoil that set if they are adjusted for too: common
         effects, also of hidden causes, effects of mediators, and what these act on. ``instruments``, each
@@ -85,6 +86,7 @@ def _told(regression: Regression, exposure: str) -> tuple[str, ...]:
     if isinstance(found, Adjustment):
         adjust = _listed(found.efficient) or "nothing"
         sets = "; ".join(_listed(one) or "nothing" for one in found.minimal)
+        sets += "" if found.complete else "; and more"
         rest = dag.measured - found.efficient - between - {exposure, outcome}
         colliders = [n for n in rest if _spoils(dag, exposure, outcome, found.efficient, n)]
     instrumental = {one.node: _instrument(one) for one in instruments(dag, exposure, outcome)}

@@ -12,7 +12,7 @@ from bayesmtl.causal.regressions import Regression
 from bayesmtl.errors import Finding, named
 from bayesmtl.spec import Model, Task
 
-MOST = 6  # nodes whose subsets are all tried
+MOST = 9  # nodes whose subsets are all tried
 _SIGNED = ("correlated", "low_rank")  # relations that let the weights of two tasks have opposite signs
 
 
@@ -27,15 +27,15 @@ def contradictions(model: Model, tasks: Iterable[Task]) -> Iterator[Finding]:
     graphs = {f"tasks.{task.name}.dag" if not model.as_rows else "tasks.dag": task.dag for task in tasks}
     own = frozenset(arrow for dag in graphs.values() for arrow in dag.arrows)
     graphs["dag"] = Dag(model.dag.arrows - own, signs=model.dag.signs)
-    opposite = False
+    opposite = set[tuple[str, str]]()
     for a, b in sorted(model.dag.arrows):
         if a < b and (b, a) in model.dag.arrows:
             here, there = _holder(graphs, (a, b)), _holder(graphs, (b, a))
             if here != there:
-                opposite = True
+                opposite |= {(a, b), (b, a)}
                 problem = f"has {a} -> {b}, and {there} has {b} -> {a}: a confounder there is a step here."
                 yield Finding(here, problem, "Turn one of them: the tasks are about one world.")
-    if not opposite and (cycle := model.dag.cycle()):
+    if cycle := Dag(model.dag.arrows - opposite).cycle():
         holders = {f"{a} -> {b}": _holder(graphs, (a, b)) for a, b in pairwise(cycle)}
         one = len({*holders.values()}) == 1
         parts = "" if one else f": {', '.join(f'{arrow} in {where}' for arrow, where in holders.items())}"
@@ -68,27 +68,25 @@ def faults(model: Model, regressions: list[Regression]) -> Iterator[Finding]:
     yield from _common_sets(dag, regressions)
     kinds = {part["kind"] for _, part in conflicts.nested("relations", model.relation, "")}
     if shared := kinds - {"independent", "sum_of"}:
+        signed = bool(shared & {*_SIGNED})
         for name in sorted({name for each in regressions for name in each.predictors}):
             users = [each for each in regressions if name in each.predictors]
-            yield from _idle(dag, name, users)
-            yield from _direct_and_total(dag, name, users)
-            if not shared & {*_SIGNED}:
-                yield from _signs(dag, name, users)
+            found = [*_idle(dag, name, users), *_direct_and_total(dag, name, users)]
+            found += [] if signed else _signs(dag, name, users)
+            shares = f'{" and ".join(sorted(shared))} shares the weight of "{name}" over tasks'
+            yield from (Finding("relation", f"{shares}{why}", remedy, "warning") for why, remedy in found)
 
 
-def _idle(dag: Dag, name: str, users: list[Regression]) -> Iterator[Finding]:
-    """A shared weight that the graph has at 0 for some tasks."""
+def _idle(dag: Dag, name: str, users: list[Regression]) -> Iterator[tuple[str, str]]:
+    """A shared weight that the graph has at 0 for some tasks: what is wrong, and what to do."""
     after = dag.descendants([name])
     idle = [each.task for each in users if each.outcome not in after]
     if idle and len(idle) < len(users):
-        problem = (
-            f'shares the weight of "{name}" over tasks, and the graph has no effect of it on {named(idle)}.'
-        )
         remedy = f'Give {named(idle)} a formula without "{name}", or take relation = "independent".'
-        yield Finding("relation", problem, remedy, "warning")
+        yield f", and the graph has no effect of it on {named(idle)}.", remedy
 
 
-def _direct_and_total(dag: Dag, name: str, users: list[Regression]) -> Iterator[Finding]:
+def _direct_and_total(dag: Dag, name: str, users: list[Regression]) -> Iterator[tuple[str, str]]:
     """A shared weight that is a direct effect for one task, and for another a total one."""
     told = [(each, each.told.get(name)) for each in users]
     effects = {each: effect.through for each, effect in told if isinstance(effect, Effect)}
@@ -97,25 +95,18 @@ def _direct_and_total(dag: Dag, name: str, users: list[Regression]) -> Iterator[
         direct = [each.task for each, through in effects.items() if step in through]
         total = [each.task for each in effects if step in lies[each] - each.others(name)]
         if total:
-            problem = (
-                f'shares the weight of "{name}" over tasks: for {named(direct)} it leaves out what goes '
-                f'through "{step}", and for {named(total)} it does not.'
-            )
+            left = f': for {named(direct)} it leaves out what goes through "{step}"'
             remedy = f'Take "{step}" into all of these formulas, or out of all.'
-            yield Finding("relation", problem, remedy, "warning")
+            yield f"{left}, and for {named(total)} it does not.", remedy
 
 
-def _signs(dag: Dag, name: str, users: list[Regression]) -> Iterator[Finding]:
+def _signs(dag: Dag, name: str, users: list[Regression]) -> Iterator[tuple[str, str]]:
     """A shared weight that the graph has on two sides of 0."""
     signs = {each.task: _sign(dag, name, each) for each in users}
     above, below = ([task for task, sign in signs.items() if sign == side] for side in "+-")
     if above and below:
-        problem = (
-            f'shares the weight of "{name}" over tasks, and the graph has it positive for {named(above)} and '
-            f"negative for {named(below)}."
-        )
-        remedy = 'Take relation = "correlated", whose correlations have a sign, or recode a task.'
-        yield Finding("relation", problem, remedy, "warning")
+        why = f", and the graph has it positive for {named(above)} and negative for {named(below)}."
+        yield why, 'Take relation = "correlated", whose correlations have a sign, or recode a task.'
 
 
 def _sign(dag: Dag, name: str, task: Regression) -> str:
@@ -157,7 +148,8 @@ def _common(dag: Dag, name: str, tasks: list[Regression]) -> bool:
     outcomes = {each.outcome for each in tasks}
     wrong = dag.descendants(outcomes) | outcomes | {name}
     wrong |= frozenset().union(*(unadjustable(dag, frozenset([name]), outcome) for outcome in outcomes))
-    free = sorted(dag.measured - wrong)
+    # a set that separates two nodes does so without those of its nodes that are above none of all these
+    free = sorted((dag.measured - wrong) & dag.ancestors(outcomes | {name} | dag.selected))
     sets = (some for size in range(len(free) + 1) for some in combinations(free, size))
     return len(free) > MOST or any(
         all(isinstance(estimand(dag, name, outcome, some), Effect) for outcome in outcomes) for some in sets

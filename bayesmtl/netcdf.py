@@ -3,6 +3,7 @@
 import json
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -46,7 +47,7 @@ def read(path: str | Path) -> xr.DataTree:
     return found
 
 
-def _plain(attrs: dict) -> dict:
+def _plain(attrs: dict[Any, Any]) -> dict[str, Any]:
     """Attributes as JSON has them."""
     return {str(k): v.item() if isinstance(v, np.generic) else v for k, v in attrs.items()}
 

@@ -97,7 +97,8 @@ def draw(model: Model, *, task: str | None = None, exposure: str | None = None) 
         # no constraint: a hidden common cause puts neither end above the other
         said = _ARC | _arrow(None, asked, (a, "<->", b), None)
         picture.edge(ids[a], ids[b], edgetooltip="a hidden common cause", **said)
-    _key(picture, set(kinds.values()), asked, [ids[node] for node in kinds if not model.dag.effects(node)])
+    last = [ids[node] for node in kinds if not model.dag.effects(node)]
+    _key(picture, set(kinds.values()), asked, last, arcs=bool(model.dag.arcs))
     return picture
 
 
@@ -140,7 +141,7 @@ def _label(model: Model, node: str, kind: str) -> str:
 def _arrow(sign: str | None, asked: Asked, edge: tuple[str, str, str], wrong: str | None) -> dict[str, str]:
     """The label and the look of an edge: by its sign, its place on a path, and its contradiction."""
     words, look = [], {"fontsize": "15"}
-    if sign:
+    if sign and wrong != "two signs":
         text, colour = _SIGNS[sign]
         words, look = [text], look | {"color": colour}
     if edge in asked.edges:
@@ -150,9 +151,11 @@ def _arrow(sign: str | None, asked: Asked, edge: tuple[str, str, str], wrong: st
     return look | {"label": f" {' '.join(words)}", "fontcolor": look["color"]} if words else {}
 
 
-def _key(picture: graphviz.Digraph, kinds: set[str], asked: Asked, last: list[str]) -> None:
+def _key(picture: graphviz.Digraph, kinds: set[str], asked: Asked, last: list[str], *, arcs: bool) -> None:
     """Name the shapes that a picture has, in a frame after its last nodes."""
     looks = [(_KEY[kind], _SHAPES[kind]) for kind in _KEY if kind in kinds]
+    if arcs:
+        looks.append(("<-> hidden common cause", {"shape": "plaintext", "fontcolor": _PALE}))
     if asked.formula:
         looks.append(("in the formula", {"shape": "ellipse", "peripheries": "2", "color": _PALE}))
     if picture.graph_attr["rankdir"] == "LR":  # where the first is lowest

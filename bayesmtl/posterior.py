@@ -77,7 +77,7 @@ def fit(
     engine = bind("engines", model.engine if design.kinds is None else _of_sums(model))
     with ready(), opened(checkpoint) as held:
         program = build(design)
-        data = jax.tree.map(jax.numpy.asarray, design.data)
+        data = jax.device_put(design.data)
         if design.kinds is not None and (reason := refusal(design, program, data)):
             raise ModelError(Finding("summary", f"says too little: {reason}.", "Fit the table itself."))
         with nullcontext(watch) if watch else shown(model.name) as watching:
@@ -121,7 +121,7 @@ def prior(model: Model, table: Any = None, *, seed: int, draws: int = 1000) -> x
     design, _ = _sound(model, table)
     with ready():
         program = build(design)
-        data = jax.tree.map(jax.numpy.asarray, design.data)
+        data = jax.device_put(design.data)
         return trees.before(design, program, data, draws, seed)
 
 

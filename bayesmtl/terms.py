@@ -233,3 +233,12 @@ def factors(formula: str) -> list[str]:
     except ModelError:
         return []
     return sorted({name for group in groups for name in group.factors})
+
+
+def graded(name: str, formulas: Iterable[str]) -> bool:
+    """Whether some formula takes a column for levels: those of a group, or within ``C()``.
+
+    >>> graded("ward", ["age + (1 | ward)"]), graded("ward", ["age + C(ward)"]), graded("age", ["age"])
+    (True, True, False)
+    """
+    return any(name in factors(formula) or f"C({quoted(name)}" in formula for formula in formulas)

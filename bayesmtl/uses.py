@@ -12,7 +12,7 @@ from bayesmtl.errors import Finding, listed
 from bayesmtl.gaps import Plan
 from bayesmtl.responses import spread_formula
 from bayesmtl.spec import Task
-from bayesmtl.terms import factors
+from bayesmtl.terms import factors, graded
 
 # What a column that an option names must hold, where the likelihood's support can't tell.
 _RANGES = {
@@ -72,9 +72,7 @@ def _uses(
         groups = {name for formula in written for name in factors(formula)}
         for name in needed[task.name]:
             option = (options or {}).get(name, "")
-            plain = name not in groups and not any(
-                f"C({formulas.quoted(name)}" in formula for formula in written
-            )
+            plain = not graded(name, written)
             use = found.setdefault(name, _Use([], {}, option, False, name in groups))
             use.tasks.append(task.name)
             use.rows[task.name] = full[task.name]

@@ -1,6 +1,7 @@
 """Every analysis runs, on few draws and on one of the parts that it compares."""
 
 import importlib.util
+import re
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ SAID = {  # what each answer has in it
     "speed": ["bayesmtl", "tasks_2k"],
     "task_weights": ["loud", "network 0.00669"],
 }
+DRAWN = {"diagnostics", "negative_transfer", "task_weights"}
 
 
 def test_every_analysis_has_its_answer_here():
@@ -28,6 +30,9 @@ def test_it_is_forty_lines_with_an_answer_beside_it(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 40
     answer = (path.parent / "README.md").read_text(encoding="utf-8")
     assert f"analyses/{path.parent.name}/run.py" in answer and "**Answer.**" in answer
+    shown = re.findall(r"!\[.+\]\((.+)\)", answer)
+    assert bool(shown) == (path.parent.name in DRAWN)
+    assert all((path.parent / name).stat().st_size < 300_000 for name in shown)
 
 
 @pytest.mark.slow

@@ -180,6 +180,16 @@ SAID = {
             'is open. Drop "x", which is an instrument of "m"; for its own effect drop "m".'
         ],
     ),
+    "effect of a step, which is confounded itself": (
+        "x -> m -> y; m -> d -> y; c -> d; c -> y",
+        "x + d",
+        [
+            'warning formula: the weight of "x" for "y" is biased: "d" is an effect of "m", on the causal '
+            'path x -> m -> y. Drop "d" from the formula of "y", or make it a task.',
+            'warning formula: the weight of "d" for "y" is confounded: d <- c -> y is open. Add "c", "m" to '
+            'the formula of "y".',
+        ],
+    ),
     "mediator with a measured confounder": (
         "x -> m -> y; a -> m; a -> y",
         "x + m",

@@ -15,6 +15,9 @@ SPEC.loader.exec_module(RUN)
 CASES = pytest.mark.parametrize(("formulas", "case"), RUN.CASES.items(), ids=lambda case: case[0])
 
 
+MODELS = pytest.mark.parametrize("path", sorted(Path("models").glob("*.toml")), ids=lambda path: path.stem)
+
+
 def model(text, dag):
     task, formula = text.split(" ~ ")
     return bm.Model({task: "gaussian"}, formula, dag)
@@ -47,3 +50,12 @@ def test_what_is_advised_is_what_the_graph_says_to_adjust_for(formulas, case):
     exposure, *given = right.formula.split(" + ")
     row = bm.identify(right).set_index("exposure").loc[exposure]
     assert row.weight == "total effect" and (", ".join(sorted(given)) or "nothing") in (row.adjust, row.sets)
+
+
+@MODELS
+def test_what_is_said_of_the_shipped_models_is_so(path):
+    found, tested = bm.check(bm.load(path)), bm.implications(bm.load(path)).dropna(subset="p")
+    assert all(finding.level == "note" and "direct effect" in finding.problem for finding in found)
+    noted, least = "direct effects" if found else "nothing", f"{tested.holm.min():.2f}" if len(tested) else ""
+    row = f"| {path.stem} | {noted} | {len(tested)} | {least} |"
+    assert row in (HOME / "README.md").read_text(encoding="utf-8").splitlines()

@@ -187,6 +187,13 @@ def test_every_line_that_is_wrong_is_named():
     ]
 
 
+@pytest.mark.parametrize("text", ["x -> y +\nx -> y -", "x -> y +\nx, z -> y -", "y <- x -\nx -> y +"])
+def test_an_arrow_of_two_signs_is_refused(text):
+    with pytest.raises(ModelError, match=r"expects both signs of x -> y\. Give the arrow one sign, or none"):
+        Dag.read(text)
+    assert Dag.read("x -> y +\nx -> y\nx -> y +").signs == {("x", "y"): "+"}
+
+
 @pytest.mark.parametrize(
     ("text", "cycle"),
     [

@@ -130,6 +130,23 @@ def test_the_command_shows_effects_and_tests_what_is_implied(tmp_path, capsys):
     assert capsys.readouterr().out.split()[:2] == ["task", "exposure"]  # of no measured cause
 
 
+def test_of_too_many_sets_it_is_said_that_there_are_more(tmp_path, capsys):
+    # 3^9 minimal sets in a graph of 30 nodes
+    ways = "\n".join(f"x <- a{i} <- b{i} -> c{i} -> y" for i in range(9))
+    model = bm.Model(tasks={"y": "gaussian"}, formula="x", dag=f"x -> y\n{ways}")
+    sets = bm.identify(model).set_index("exposure").sets["x"].split("; ")
+    assert len(sets) == 1001 and sets[-1] == "and more" and len(set(sets)) == 1001
+    few = bm.identify(bm.Model(tasks={"y": "gaussian"}, formula="x", dag="x -> y\nx <- a <- b -> c -> y"))
+    assert few.set_index("exposure").sets["x"] == "a; b; c"
+    file = tmp_path / "ways.toml"
+    file.write_text(f'formula = "x"\ndag = """\nx -> y\n{ways}\n"""\n[tasks]\ny = "gaussian"\n')
+    assert main(["dag", str(file), "--graph"]) == 0
+    shown = capsys.readouterr().out
+    assert f"; {sets[2]}; and more than 997 more " in shown and sets[3] not in shown
+    assert main(["dag", str(file), "--format", "csv"]) == 0
+    assert sets[999] in capsys.readouterr().out
+
+
 def test_the_command_gives_rows_to_programs(tmp_path, capsys):
     file = tmp_path / "chain.toml"
     file.write_text('formula = "b"\ndag = "a -> b -> y"\n[tasks]\ny = "gaussian"\n')

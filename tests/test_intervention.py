@@ -10,6 +10,7 @@ import bayesmtl as bm
 from bayesmtl.chains import Run
 from bayesmtl.encoded import encode
 from bayesmtl.labelled import constants
+from bayesmtl.page import effects
 from bayesmtl.trees import stamp
 
 ROWS, DRAWS = 41, 60
@@ -363,6 +364,19 @@ def test_what_can_not_be_set_is_said_all_at_once(wrong, given):
             bm.intervene(post, rows, do)
         assert said in str(alone.value)
     assert len(error.value.findings) >= 4
+
+
+def test_numbers_that_stand_for_levels_are_not_raised():
+    """Those of a group, and those within C(), which ``effects`` takes from one to the other."""
+    dag = "g, h -> y"
+    model = bm.Model(tasks={"y": "gaussian"}, formula="C(h) + (1 | g)", dag=dag)
+    rows = table(g=np.arange(ROWS) % 7, h=np.arange(ROWS) % 3).drop(columns=["m"])
+    post = posterior(model, rows, effect_g=(("g", "task", "term"), np.zeros((1, DRAWS, 7, 1, 1))))
+    for name, levels in {"g": "0, 1, 2", "h": "0, 1, 2"}.items():
+        with pytest.raises(bm.ModelError, match=f'no category called "sd". Known: {levels}'):
+            bm.intervene(post, rows, {name: "sd"})
+    assert {*effects._changes(rows.h, categories=True)} == {(0, 1), (0, 2)}
+    assert not [*effects._changes(rows.g, categories=True)] and [*effects._changes(rows.x, False)] == ["sd"]
 
 
 def test_other_questions_that_have_no_answer(linear):

@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 import xarray as xr
 from scipy.special import logsumexp
+from scipy.stats import t as student
 
 import bayesmtl as bm
-from bayesmtl.left_out import folds, smoothing
+from bayesmtl.encoded import encode
+from bayesmtl.left_out import folds, smoothing, telling, ways
 from bayesmtl.left_out.held_out import cells, design_of
 from bayesmtl.left_out.left_out import left_out
 from bayesmtl.left_out.smoothing import smoothed, weigh
@@ -139,7 +141,7 @@ def test_refits_of_sampled_coefficients_are_those_of_integrated_ones(grouped, ta
     group = cells(grouped, design, table, "group", None)["unit"].to_numpy()
     out = [group == 0, group == 1]
     integrated, _ = folds.refitted(design, out, True, 3)
-    monkeypatch.setattr(folds, "refusal", lambda *model: "as asked")
+    monkeypatch.setattr(ways, "refusal", lambda *model: "as asked")
     sampled, agree = folds.refitted(design, out, True, 3)
     assert agree.all() and (np.isfinite(sampled) == np.any(out, axis=0)).all()
     np.testing.assert_allclose(sampled[group < 2], integrated[group < 2], atol=0.15)
@@ -147,8 +149,35 @@ def test_refits_of_sampled_coefficients_are_those_of_integrated_ones(grouped, ta
     np.testing.assert_allclose(sampled[group < 2], want[group < 2], atol=0.15)
 
 
+def test_a_cell_is_left_out_where_no_cell_of_another_family_is(table):
+    tasks = {"y": "gaussian", "calm": "bernoulli", "mood": "categorical"}
+    engine = {"kind": "nuts", "warmup": 300}
+    model = bm.Model(tasks=tasks, formula="x", engine=engine, residual="independent")
+    rows = table.assign(calm=np.arange(ROWS) % 2, mood=np.resize(["good", "bad", "so so"], ROWS))
+    design = encode(model, rows)
+    out = [np.arange(27 + 2 * ROWS) == 0]  # of the 27 cells of y, which come first
+    found, agree = folds.refitted(design, out, "cell", 1)
+    assert agree.all() and np.isfinite(found).tolist() == out[0].tolist()
+    seen = rows.dropna(subset="y").iloc[1:]
+    x = np.column_stack([np.ones(len(seen)), seen.x])
+    said, square, *_ = np.linalg.lstsq(x, seen.y)
+    at, df = np.array([1.0, rows.x[0]]), len(seen) - 2
+    scale = np.sqrt(square[0] / df * (1 + at @ np.linalg.inv(x.T @ x) @ at))
+    # a Student-t under a flat prior, which is wider than the model's own
+    assert found[0] == pytest.approx(student.logpdf(rows.y[0], df, at @ said, scale), abs=0.2)
+
+
 def test_what_was_not_recorded_is_computed_in_chunks(grouped, table, monkeypatch):
-    monkeypatch.setattr(smoothing, "DRAWS", 4000)  # all of them
+    seen, true = [], smoothing.asked
+
+    def counted(post, design, chosen, *given):
+        seen.append(chosen)
+        return true(post, design, chosen, *given)
+
+    monkeypatch.setattr(smoothing, "asked", counted)
+    monkeypatch.setattr(smoothing, "WIDE", 11)
+    for module in (smoothing, telling):
+        monkeypatch.setattr(module, "DRAWS", 4000)  # all of them
     design = design_of(grouped, table)
     bare = xr.DataTree.from_dict(
         {n: c.to_dataset() for n, c in grouped.children.items() if n != "log_likelihood"}
@@ -156,11 +185,15 @@ def test_what_was_not_recorded_is_computed_in_chunks(grouped, table, monkeypatch
     bare.attrs = grouped.attrs
     for unit, most in (("cell", 4000 * 11), ("row", 4000 * 11), ("row", 10**9)):
         monkeypatch.setattr(smoothing, "LARGEST", most)
+        seen.clear()
         frame = cells(grouped, design, table, unit, None)
-        chunks = [told.cell for told in smoothing._told(bare, design, frame["unit"].to_numpy(), unit)]
-        assert (len(chunks) > 3) == (most < 10**9)
-        assert sorted(np.concatenate(chunks)) == list(range(len(frame)))
         want, got = smoothed(grouped, None, frame, unit), smoothed(bare, design, frame, unit)
+        # many cells are first summed up over the draws, and then those looked at whose weights are uneven
+        assert (len(seen) == 2) == (len(seen[0]) > 3) == (most < 10**9)
+        assert sorted(np.concatenate(seen[0])) == list(range(len(frame)))
+        uneven = np.flatnonzero(want.k > 0)
+        assert sorted(np.concatenate(seen[-1])) == (uneven if most < 10**9 else frame.index).tolist()
+        assert 0 < len(uneven) < len(frame)
         np.testing.assert_allclose(got.elpd, want.elpd, atol=1e-4)
         np.testing.assert_allclose(got.k, want.k, atol=1e-2)
 

@@ -4,10 +4,16 @@ Each conflict stands on a smallest example, and beside it a mended twin of which
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from test_adjustment import graphs, subsets
 
+from bayesmtl import mechanisms
+from bayesmtl.causal.estimands import closing
+from bayesmtl.causal.regressions import Regression
+from bayesmtl.causal.validity import Valid, valid
 from bayesmtl.checks import check
 from bayesmtl.errors import ModelError
 from bayesmtl.spec import Model, load
@@ -52,6 +58,15 @@ CONFLICTS = {
         {"a": "x -> z; x -> a", "b": "x -> b"},
         ["error tasks.a.dag: has a cycle: x -> z -> x. Remove one arrow."],
     ),
+    "opposite arrows beside a cycle": (
+        {"a": "z -> x -> a; z -> a", "b": "x -> z -> b; x -> w -> v -> w", "formula": "x + z"},
+        {"a": "z -> x -> a; z -> a", "b": "z -> x; x, z -> b; x -> w -> v", "formula": "x + z"},
+        [
+            "error tasks.b.dag: has x -> z, and tasks.a.dag has z -> x: a confounder there is a step here. "
+            "Turn one of them: the tasks are about one world.",
+            "error tasks.b.dag: has a cycle: v -> w -> v. Remove one arrow.",
+        ],
+    ),
     "opposite signs of one arrow": (
         {"a": "x -> m +; m -> a", "b": "x -> m -; m -> b"},
         {"a": "x -> m +; m -> a", "b": "x -> m +; m -> b"},
@@ -69,34 +84,34 @@ CONFLICTS = {
         {"a": "x -> a +", "b": "x -> b -"},
         {"a": "x -> a +", "b": "x -> b +"},
         [
-            'warning relation: shares the weight of "x" over tasks, and the graph has it positive for "a" '
-            'and negative for "b". Take relation = "correlated", whose correlations have a sign, or recode '
-            "a task."
+            'warning relation: partial shares the weight of "x" over tasks, and the graph has it positive '
+            'for "a" and negative for "b". Take relation = "correlated", whose correlations have a sign, or '
+            "recode a task."
         ],
     ),
     "signs along paths": (
         {"a": "x -> m -; m -> a -", "b": "x -> n -; n -> b +"},
         {"a": "x -> m -; m -> a -; x -> a -", "b": "x -> n -; n -> b +"},  # two signs are none
         [
-            'warning relation: shares the weight of "x" over tasks, and the graph has it positive for "a" '
-            'and negative for "b". Take relation = "correlated", whose correlations have a sign, or recode '
-            "a task."
+            'warning relation: partial shares the weight of "x" over tasks, and the graph has it positive '
+            'for "a" and negative for "b". Take relation = "correlated", whose correlations have a sign, or '
+            "recode a task."
         ],
     ),
     "shared, and of no effect": (
         {"a": "x -> a", "b": "w -> b; w <-> x", "formula": "x + w", "dag": "w -> a"},
         {"a": "x -> a", "b": "w -> b; w <-> x", "formula": "x + w", "dag": "w -> a", "own": "w"},
         [
-            'warning relation: shares the weight of "x" over tasks, and the graph has no effect of it on '
-            '"b". Give "b" a formula without "x", or take relation = "independent".'
+            'warning relation: partial shares the weight of "x" over tasks, and the graph has no effect of '
+            'it on "b". Give "b" a formula without "x", or take relation = "independent".'
         ],
     ),
     "direct and total": (
         {"dag": "x -> m -> a; m -> b; x -> a, b", "own": "x + m"},
         {"dag": "x -> m -> a; m -> b; x -> a, b", "formula": "x + m"},
         [
-            'warning relation: shares the weight of "x" over tasks: for "b" it leaves out what goes through '
-            '"m", and for "a" it does not. Take "m" into all of these formulas, or out of all.'
+            'warning relation: partial shares the weight of "x" over tasks: for "b" it leaves out what goes '
+            'through "m", and for "a" it does not. Take "m" into all of these formulas, or out of all.'
         ],
     ),
     "confounder here and collider there": (
@@ -140,6 +155,38 @@ def test_what_one_task_says_of_the_graph_holds_for_the_others():
     # a's table reveals what confounds b
     (finding,) = said(a="z -> x -> a; z -> a", b="x -> b", dag="z -> b", formula="x", own="x + z")
     assert finding.startswith('warning formula: the weight of "x" for "a" is confounded: x <- z -> a')
+
+
+def test_the_relation_that_shares_is_named():
+    for relation in ("pooled", ["pooled", "low_rank"], {"kind": "clustered", "clusters": 2}):
+        (finding,) = said(a="x -> a", b="w -> b; w <-> x", formula="x + w", dag="w -> a", relation=relation)
+        kinds = {"pooled", "low_rank"} if isinstance(relation, list) else {finding.split()[2]}
+        shares = " and ".join(sorted(kinds)) + ' shares the weight of "x" over tasks'
+        assert finding.startswith(f"warning relation: {shares}") and (kinds & {"pooled", "clustered"})
+
+
+def test_one_set_for_several_tasks_is_found_wherever_there_is_one():
+    """Against a search through all sets, and not only those of the tasks' ancestors."""
+    none = some = 0
+    for draw, dag, (before, x, z, *rest) in graphs(300):
+        if len(rest) < 2:
+            continue
+        a, b = rest[-2:]
+        # z confounds a, and in every other graph hidden causes make it a collider for b
+        hidden = {tuple(sorted(pair)) for pair in ((x, z), (z, b))[: draw.randint(1, 2)]}
+        dag = replace(dag, arrows=dag.arrows | {(z, a), (x, a), (x, b)}, arcs=dag.arcs | hidden)
+        if draw.random() < 0.3 and before not in dag.descendants([x]):
+            dag = replace(dag, selected=frozenset([before]))
+        tasks = [Regression("formula", y, y, (x,), dag) for y in (a, b)]
+        if dag.cycle() or any(closing(dag, x, y, frozenset()) is None for y in (a, b)):
+            continue
+        free = dag.measured - {x, a, b}
+        sound = any(
+            all(isinstance(valid(dag, x, y, given), Valid) for y in (a, b)) for given in subsets(free)
+        )
+        assert mechanisms._common(dag, x, tasks) == sound
+        none, some = none + (not sound), some + sound
+    assert none > 10 and some > 10
 
 
 def test_tasks_that_share_nothing_may_differ():

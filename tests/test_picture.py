@@ -105,6 +105,7 @@ def test_the_key_names_the_shapes_that_are_there_and_no_others():
     assert all(shown[text] == told[ROLES[role]]["shape"] for role, text in words.items())
     assert len(shown) == len(ROLES) + 1 and "in the formula" in shown
     assert list(key(draw(one("x -> y")))) == ["task", "predictor"]
+    assert list(key(draw(one("x -> y <-> x")))) == ["task", "predictor", "<-> hidden common cause"]
 
 
 def test_a_hidden_common_cause_is_a_dashed_arrow_with_two_heads():
@@ -242,7 +243,7 @@ def test_arrows_of_a_contradiction_are_marked_and_drawn():
     tasks = {"y": {"kind": "gaussian", "dag": "x -> z\na -> y -"}, "w": "gaussian"}
     picture = draw(Model(tasks=tasks, formula="x", dag="z -> x -> y\na -> y +\na -> w"))
     assert marked(picture, "opposite") == {("x", "z", False), ("z", "x", False)}
-    assert marked(picture, "two signs") == {("a", "y", False)}
+    assert marked(picture, "two signs") == {("a", "y", False)} and not marked(picture, "+")
     told = edges(picture)
     assert told["a", "y", False]["style"] == "dotted" and "style" not in told["a", "w", False]
     assert render(picture, "svg")

@@ -10,7 +10,7 @@ import xarray as xr
 from fakes import with_groups
 
 import bayesmtl as bm
-from bayesmtl import netcdf
+from bayesmtl import netcdf, store
 from bayesmtl.errors import ModelError
 
 ENDINGS = [".zarr.zip", ".nc"]
@@ -111,6 +111,18 @@ def test_a_file_that_is_cut_short_is_a_finding(fake, ending, tmp_path, keep):
     path.write_bytes(content[: int(keep if keep > 1 else keep * len(content))])
     with pytest.raises(ModelError, match="is damaged or cut short"):
         bm.read(path)
+
+
+def test_a_file_of_a_newer_version_is_a_finding_and_one_of_an_older_is_read(
+    fake, ending, tmp_path, monkeypatch
+):
+    path = bm.save(fake, tmp_path / f"p{ending}")
+    monkeypatch.setattr(store, "FORMAT", store.FORMAT + 1)
+    assert set(bm.read(path).children) == set(fake.children)
+    newer = bm.save(fake, tmp_path / f"q{ending}")
+    monkeypatch.undo()
+    with pytest.raises(ModelError, match=r"has format 2\. Install a newer bayesmtl"):
+        bm.read(newer)
 
 
 def test_netcdf_without_its_package_is_a_finding(fake, tmp_path, monkeypatch):

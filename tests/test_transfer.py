@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from scipy import stats
+from scipy.special import logsumexp
 from threadpoolctl import threadpool_limits
 
 import bayesmtl as bm
@@ -51,17 +53,82 @@ POOLED = np.ones((4, 1))
 RELATED = np.hstack([np.sqrt(1 / 1.09) * POOLED, np.sqrt(0.09 / 1.09) * np.eye(4)])
 
 
-# With a true rate of 5 % more than 20 of 200 tables come once in 860 seeds; of 95 %, fewer than 180
+# Measured: no false alarm in 200 tables, and the contradictory task is caught in all of them. By Clopper and
+# Pearson the true rates are below 1.5 % and above 98.5 %, with 95 % confidence
+MOST, LEAST = 0.05 * TABLES, 0.95 * TABLES
+
+
 def test_related_tasks_are_rarely_said_to_harm_each_other():
     told = verdicts([1, 1, 1, 1], RELATED)
-    assert (told == "harms").any(axis=1).sum() <= 20
+    assert (told == "harms").any(axis=1).sum() <= MOST
     assert (told == "helps").any(axis=1).mean() > 0.25
 
 
 def test_a_contradictory_task_is_caught_and_under_the_right_correlations_it_is_not():
-    assert (verdicts([1, 1, 1, -1], POOLED)["d"] == "harms").sum() >= 180
+    assert (verdicts([1, 1, 1, -1], POOLED)["d"] == "harms").sum() >= LEAST
     turned = np.array([[1], [1], [1], [-1]]) * RELATED
-    assert (verdicts([1, 1, 1, -1], turned) == "harms").any(axis=1).sum() <= 20
+    assert (verdicts([1, 1, 1, -1], turned) == "harms").any(axis=1).sum() <= MOST
+
+
+def densities(y: np.ndarray, x: np.ndarray, share: np.ndarray, size: np.ndarray, noise: np.ndarray):
+    """The log density of each cell given all others, with a grid of hyper-parameters summed out; [task, row].
+
+    Tasks have ``share`` of the variance of their weights in common and the same predictors: their covariance
+    is diagonal in the axes of the tasks' mean and contrasts, and of ``x x'``. The density of a cell is the
+    harmonic mean of those at points of the grid, by how likely these are given all cells.
+    """
+    tasks = len(y)
+    spread, turn = np.linalg.eigh(x @ x.T)
+    mix = np.linalg.qr(np.column_stack([np.ones(tasks), np.eye(tasks)[:, 1:]]))[0]
+    common = np.column_stack([1 + (tasks - 1) * share, *[1 - share] * (tasks - 1)])
+    variance = (size[:, None] ** 2 * common)[:, :, None] * np.maximum(spread, 0.0) + noise[:, None, None] ** 2
+    z = mix.T @ y @ turn
+    pull = np.einsum("tj,pjm,nm->ptn", mix, z / variance, turn, optimize=True)
+    precision = np.einsum("tj,pjm,nm->ptn", mix**2, 1 / variance, turn**2, optimize=True)
+    each = -0.5 * (pull**2 / precision - np.log(precision) + np.log(2 * np.pi))
+    likely = -0.5 * (np.log(variance) + z**2 / variance).sum((1, 2))
+    return -logsumexp((likely - logsumexp(likely))[:, None, None] - each, axis=0)
+
+
+def learned(sign: list[int], own: float, shares: np.ndarray) -> pd.DataFrame:
+    """Verdicts of tables where the share, the size of weights and the noise are learned; [table, task]."""
+    draw, told = np.random.default_rng(2), []
+    grid = shares, np.exp(np.linspace(-0.6, 0.6, 5)), np.exp(np.linspace(-0.4, 0.4, 5))
+    joint, alone = (np.stack(np.meshgrid(*g)).reshape(3, -1) for g in (grid, ([0.0], *grid[1:])))
+    with threadpool_limits(1):
+        for _ in range(TABLES):
+            x, weight = draw.normal(size=(N, D)), draw.normal(size=D) + own * draw.normal(size=(4, D))
+            y = (np.array(sign)[:, None] * weight) @ x.T + draw.normal(size=(4, N))
+            gain = densities(y, x, *joint) - densities(y, x, *alone)
+            place = {"task": np.repeat(NAMES, N), "cluster": np.tile(np.arange(N), 4)}
+            told.append(judged(pd.DataFrame({**place, "gain": gain.ravel()}), 0.05)["verdict"])
+    return pd.DataFrame(told).reset_index(drop=True)
+
+
+# Measured: 0 of 200 for each of these, and 200 of 200 for the contradictory task
+@pytest.mark.slow
+@pytest.mark.parametrize("own", [0.0, 0.3, 3.0])
+def test_related_tasks_whose_share_is_learned_are_rarely_said_to_harm_each_other(own):
+    told = learned([1, 1, 1, 1], own, np.linspace(0.05, 0.95, 10))
+    assert (told == "harms").any(axis=1).sum() <= MOST
+
+
+@pytest.mark.slow
+def test_a_contradictory_task_is_caught_where_all_else_is_learned():
+    assert (learned([1, 1, 1, -1], 0.3, np.ones(1))["d"] == "harms").sum() >= LEAST
+    shared = learned([1, 1, 1, -1], 0.3, np.linspace(0.05, 0.95, 10))
+    assert (shared == "harms").any(axis=1).sum() <= MOST  # a share that is learned does no harm
+
+
+def test_densities_of_a_grid_are_those_of_dense_algebra():
+    draw = np.random.default_rng(4)
+    x, y, share, size, noise = draw.normal(size=(6, 2)), draw.normal(size=(3, 6)), 0.4, 0.7, 1.2
+    whole = np.kron(size**2 * (share * np.ones((3, 3)) + (1 - share) * np.eye(3)), x @ x.T)
+    inverse = np.linalg.inv(whole + noise**2 * np.eye(18))
+    sd = np.diag(inverse) ** -0.5  # Rasmussen and Williams (2006), section 5.4.2
+    want = stats.norm.logpdf(inverse @ y.ravel() * sd) - np.log(sd)
+    found = densities(y, x, *np.array([[share], [size], [noise]]))
+    np.testing.assert_allclose(found.ravel(), want, rtol=1e-10)
 
 
 def test_a_standard_error_is_that_of_the_totals_of_clusters():
@@ -169,6 +236,16 @@ def test_companions_are_those_that_help(table):
     assert told.loc[1, "task"].tolist() == ["a", "d"]
     first = told.loc[1].set_index("task")
     assert first.gain["a"] > first.gain["d"] and not first.taken["d"]
+
+
+def test_delta_m_is_that_of_the_example_of_libmtl():
+    """The example of its ``count_improvement``, with the numbers by its formula."""
+    index = pd.MultiIndex.from_tuples([("A", "up"), ("A", "down"), ("B", "up")])
+    metrics = pd.DataFrame({"base": [96, 98, 0.2], "new": [93, 99, 0.5]}, index)
+    told = bm.delta_m(metrics, "base", higher=["up"]).loc["new"]
+    first = (-3 / 96 - 1 / 98) / 2
+    assert told["delta_m"] == pytest.approx(100 * (first + 1.5) / 2) == pytest.approx(73.96365)
+    assert told["worst"] == pytest.approx(100 * first) and told["task"] == "A"
 
 
 def test_delta_m_is_the_mean_change_over_tasks():

@@ -1,7 +1,9 @@
 """A task that contradicts three others, under four relations."""
 
 import sys
+from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
@@ -15,21 +17,23 @@ RELATIONS = ["pooled", "partial", "exchangeable_or_not", "correlated"]
 
 
 def answer(quick: bool = False) -> None:
-    """Print for each relation what each task gains by the others, and how related they seem."""
+    """Print and draw for each relation what each task gains by the others, and how related they seem."""
     engine = {"kind": "nuts", "chains": 2, "warmup": 150, "draws": 150} if quick else "auto"
+    figure, panels = plt.subplots(1, 4, figsize=(9, 2.2), layout="constrained", sharey=True)
 
     def fit(relation: str):
         model = bm.Model(dict.fromkeys(TASKS, "gaussian"), "a + b + c", relation=relation, engine=engine)
         return bm.fit(model, TABLE, seed=1)
 
     alone = fit("independent")
-    for relation in RELATIONS[:1] if quick else RELATIONS:
-        post = fit(relation)
-        found = bm.transfer(post, alone, TABLE)
-        told = ", ".join(f"{t} {r.gain:.1f} (se {r.se:.1f}) {r.verdict}" for t, r in found.iterrows())
-        print(f"{relation:20} {told}", flush=True)
-        if relation == "correlated":
-            print(bm.relatedness(post).loc["weights"][["mean", "low", "high", "positive"]].round(2))
+    for panel, relation in zip(panels, RELATIONS[:1] if quick else RELATIONS):
+        found = bm.transfer(post := fit(relation), alone, TABLE)
+        print(relation, found[["gain", "se", "verdict"]].round(1), sep="\n", flush=True)
+        panel.barh(found.index, found.gain, xerr=2 * found.se)
+        panel.set(title=relation, xlabel="gain, 2 standard errors", ylim=(3.5, -0.5))
+    if not quick:
+        print(bm.relatedness(post).loc["weights"][["mean", "low", "high", "positive"]].round(2))
+        figure.savefig(Path(__file__).with_name("gains.svg"), metadata={"Date": None})
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ def faults(regressions: Iterable[Regression]) -> Iterator[Finding]:
 
 
 def _cases(regression: Regression) -> Iterator[_Case]:
-    """The weights that tell no effect; without those of predictors that are to be dropped."""
+    """The weights that tell no effect; of predictors that are to be dropped those that others would mend."""
     reasons = {x: verdict.reason for x, verdict in regression.told.items() if isinstance(verdict, Biased)}
     mends = {x: _mend(regression, x) for x in reasons}
     silent = set[str]()
@@ -84,13 +84,14 @@ def _cases(regression: Regression) -> Iterator[_Case]:
         if kind == "open" and x not in silent and (amplifiers := _amplifiers(regression, x)):
             silent |= {x} | amplifiers
             yield _Case("amplifier", amplifiers, x, reasons[x])
+    settled = frozenset(silent)
     for x, (kind, drop) in mends.items():
         if kind == "drop" and x not in silent:
             silent |= drop
             yield _Case(kind, drop, x, reasons[x])
     added = frozenset[str]()
     for x, (kind, add) in mends.items():
-        if kind == "add" and x not in silent:
+        if kind == "add" and x not in settled:  # who asks for what a dropped one does is told what it lacks
             enough = regression.estimand(x, regression.others(x) | added)
             added = added if isinstance(enough, Effect) else add
             yield _Case(kind, added, x, reasons[x])

@@ -51,8 +51,9 @@ def parsed(text: str) -> dict[str, Any]:
                     continue
                 arrow = (a, b) if kind == "->" else (b, a)
                 arrows.add(arrow)
-                if sign:
-                    signs[arrow] = sign
+                if sign and signs.setdefault(arrow, sign) != sign:
+                    problem = f"expects both signs of {quoted(arrow[0])} -> {quoted(arrow[1])}."
+                    wrong.append(Finding("dag", problem, "Give the arrow one sign, or none."))
     if wrong:
         raise ModelError(*wrong)
     kept = {word: frozenset(nodes) for word, nodes in named.items()}

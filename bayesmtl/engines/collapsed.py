@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import numpyro
 from numpyro.distributions import ImproperUniform, constraints
@@ -53,7 +52,7 @@ def collapsed(
     times = [time.perf_counter()]
     one = collapse(*model)
     if problem.moments is not None:
-        one = replace(one, data={**one.data, "moments": jax.tree.map(jnp.asarray, dict(problem.moments))})
+        one = replace(one, data={**one.data, "moments": jax.device_put(dict(problem.moments))})
     left = space(one.program, one.data)
     times.append(time.perf_counter())
 
@@ -63,7 +62,9 @@ def collapsed(
         numpyro.factor("density", left.density(data["place"] + data["root"] @ at, data["known"]))
 
     @jax.jit
-    def finish(points: Any, number: Any, key: Any, data: Any) -> dict[str, Any]:
+    def finish(points: Any, number: Any, seed: Any, chain: Any, data: Any) -> dict[str, Any]:
+        key = jax.random.split(jax.random.fold_in(jax.random.key(seed), 1), chains)[chain]
+
         def each(point: Any, number: Any) -> dict[str, Any]:
             rest = left.read(data["place"] + data["root"] @ point)
             return rest | one.complete(rest, data["known"], jax.random.fold_in(key, number))
@@ -71,23 +72,23 @@ def collapsed(
         return jax.vmap(each)(points, number)
 
     kernel = NUTS(white, target_accept_prob=target_accept, dense_mass=left.size < MANY)
-    keys = jax.random.split(jax.random.fold_in(jax.random.key(problem.seed), 1), chains)
-    zero = jnp.zeros(left.size)
-    data = {"known": jax.tree.map(jnp.asarray, one.data), "place": zero, "root": jnp.eye(left.size)}
+    # arrays of NumPy: what JAX would compile to make its own waits for what the pool compiles
+    seed, zero = np.int64(problem.seed), np.zeros(left.size)
+    data = {"known": jax.device_put(one.data), "place": zero, "root": np.eye(left.size)}
     with ThreadPoolExecutor() as pool:  # programs are compiled while others are written, and chains run
         slope = pool.submit(jax.jit(jax.value_and_grad(left.density)).lower(zero, one.data).compile)
         compiling = sampler(kernel, data, pool, {WHITE: zero}, chains=chains, warmup=warmup)
-        batch = jnp.zeros((BATCH, left.size)), np.arange(BATCH), keys[0]
+        batch = np.zeros((BATCH, left.size)), np.arange(BATCH), seed, np.int32(0)
         finishing = pool.submit(finish.lower(*batch, data).compile)
         times.append(time.perf_counter())
         compiled = slope.result()
 
         def density(point: np.ndarray) -> tuple[float, np.ndarray]:
-            value, gradient = compiled(jnp.asarray(point), data["known"])
+            value, gradient = compiled(point, data["known"])
             return float(value), np.asarray(gradient)
 
         top = mode(density, left.size)
-        data |= {"place": jnp.asarray(top.place), "root": jnp.asarray(top.root)}
+        data |= {"place": top.place, "root": top.root}
         starts = [{WHITE: at} for at in _starts(density, top, chains, problem.seed)]
         times.append(time.perf_counter())
         free = run(compiling, data, problem, starts, engine="collapsed", draws=draws)
@@ -95,8 +96,8 @@ def collapsed(
     points = free.sites[WHITE]
     count = points.shape[1]
     done = [
-        finishing.result()(jnp.asarray(_padded(own[at : at + BATCH])), at + np.arange(BATCH), key, data)
-        for own, key in zip(points, keys, strict=True)
+        finishing.result()(_padded(own[at : at + BATCH]), at + np.arange(BATCH), seed, np.int32(chain), data)
+        for chain, own in enumerate(points)
         for at in range(0, count, BATCH)
     ]
     sites = {name: _chains(chains, count, [each[name] for each in done]) for name in done[0]}

@@ -85,7 +85,7 @@ def importance(problem: Problem, *, draws: Count = 4000) -> Run:
 
 def _density(left: Space, data: Any, pool: ThreadPoolExecutor) -> Density:
     """The log density of unconstrained points, many at once on each core; minus infinity if it has none."""
-    data = jax.tree.map(jnp.asarray, data)  # threads do not see an x64 context
+    data = jax.device_put(data)  # threads do not see an x64 context
     every = jax.vmap(left.density, (0, None))
     compiled = jax.jit(every).lower(jnp.zeros((BATCH, left.size)), data).compile()
 

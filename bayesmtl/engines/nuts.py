@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import jax
-import jax.numpy as jnp
 from numpyro.infer import NUTS
 
 from bayesmtl.aggregated import aggregate
@@ -37,7 +36,7 @@ def nuts(
         programming in NumPyro. arXiv 1912.11554.
     """
     start = time.perf_counter()
-    found = jax.tree.map(jnp.asarray, pilot(problem.data, problem.design))
+    found = jax.device_put(pilot(problem.data, problem.design))
     data = {**problem.data, "pilot": found}
     seconds = {"pilot": time.perf_counter() - start}
     start = time.perf_counter()

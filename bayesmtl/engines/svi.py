@@ -48,9 +48,9 @@ def svi(problem: Problem, *, steps: Count = 5000, draws: Count = 4000) -> Run:
         Proceedings of Machine Learning Research 80, 5581-5590.
     """
     times = [time.perf_counter()]
-    whole = {**problem.data, "pilot": jax.tree.map(jnp.asarray, pilot(problem.data, problem.design))}
+    whole = {**problem.data, "pilot": jax.device_put(pilot(problem.data, problem.design))}
     program, fewer = condense(problem.design, problem.program, whole)
-    data = jax.tree.map(jnp.asarray, aggregate(problem.design, fewer))
+    data = jax.device_put(aggregate(problem.design, fewer))
     times.append(time.perf_counter())
     first, second = jax.random.split(jax.random.key(problem.seed))
     progress = Progress("svi, approximate", 1, steps, draws, [0], approximate=True)

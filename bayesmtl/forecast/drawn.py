@@ -76,7 +76,7 @@ def drawn(
         if given:
             refuse(faults(whole, given))
         design, effects, seen = _known(post, whole, given, seed)
-        data = jax.tree.map(jnp.asarray, design.data)
+        data = jax.device_put(design.data)
         known, cells = cells, [len(family.y) for family in design.families]
         if run is None or design.gaps is not None or seen is not None or cells != known:
             program = build(design)

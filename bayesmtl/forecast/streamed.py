@@ -28,7 +28,8 @@ def stream(
 
     Memory is bounded by a piece's draws, whatever the rows. All pieces have the same draws of the effects of
     a level that the fit never saw. The file appears when it is complete; it has the rows of a piece task by
-    task.
+    task. It is given no responses, as ``predict`` may be: rows of a new level tell of each other, and may lie
+    in several pieces.
 
     Parameters
     ----------

@@ -11,7 +11,6 @@ from arviz_stats.utils import ELPDDataLOO
 
 from bayesmtl.errors import Finding, ModelError
 from bayesmtl.left_out.left_out import left_out
-from bayesmtl.progress import busy
 from bayesmtl.weighted import TRUSTED
 
 
@@ -63,8 +62,7 @@ def compare(
     if not isinstance(posts, Mapping) or len(posts) < 2:
         raise ModelError(Finding("posts", "are not several fits by their names.", "Give a dict of them."))
     start = int(next(iter(posts.values())).attrs["seed"]) if seed is None else seed
-    with busy("leaving out what is to be predicted"):
-        frames = left_out(posts, table, unit, group, folds, start)
+    frames = left_out(posts, table, unit, group, folds, start)
     first = next(iter(frames.values()))
     if task is not None and task not in set(first["task"]):
         raise ModelError(Finding("task", f'is no "{task}".', f"Name one of {list(first['task'].unique())}."))

@@ -17,7 +17,6 @@ from bayesmtl.errors import Finding, ModelError
 from bayesmtl.left_out.left_out import left_out
 from bayesmtl.multiplicity import adjusted
 from bayesmtl.posterior import fit
-from bayesmtl.progress import busy
 from bayesmtl.replay import astray
 from bayesmtl.runtime import ready
 from bayesmtl.spec import Model
@@ -116,8 +115,7 @@ def transfer(
             raise ModelError(Finding("table", problem, "Give the table that was fitted, or alone = ..."))
         apart = separate(Model.read(json.loads(post.attrs["model"])), table)
         alone = fit(apart, table, seed=start, watch=watch)
-    with busy("leaving out what is to be predicted"):
-        both = left_out({"posterior": post, "alone": alone}, table, unit, group, folds, start)
+    both = left_out({"posterior": post, "alone": alone}, table, unit, group, folds, start)
     joint, apart_ = both["posterior"], both["alone"]
     found = judged(joint.assign(gain=joint["elpd"] - apart_["elpd"]), alarm)
     tasks = found.index

@@ -12,6 +12,7 @@ from bayesmtl.errors import Finding, ModelError
 from bayesmtl.left_out.folds import refitted
 from bayesmtl.left_out.held_out import LARGE, cells, design_of
 from bayesmtl.left_out.smoothing import smoothed
+from bayesmtl.progress import busy
 from bayesmtl.weighted import TRUSTED
 
 PLACE = ["task", "row"]  # which a cell is told by
@@ -43,32 +44,34 @@ def left_out(
     if unit in LARGE and table is None:
         problem = f"is not given, and a {unit} is left out by refits."
         raise ModelError(Finding("table", problem, "Give the table that was fitted."))
-    designs = {name: None if table is None else design_of(post, table) for name, post in posts.items()}
+    designs: dict[str, Design | None] = {}
     frames: dict[str, pd.DataFrame] = {}
-    for name, post in posts.items():
-        frame = cells(post, designs[name], table, unit, group)
-        frames[name] = frame = _numbered(frame, next(iter(frames.values()), frame), name)
-        if unit in LARGE:
-            frames[name] = frame.assign(elpd=np.nan, k=np.nan)
-        else:
-            frames[name] = smoothed(post, designs[name], frame, unit)
+    with busy("leaving out what is to be predicted"):
+        for name, post in posts.items():
+            designs[name] = None if table is None else design_of(post, table)
+            frame = cells(post, designs[name], table, unit, group)
+            frames[name] = frame = _numbered(frame, next(iter(frames.values()), frame), name)
+            if unit in LARGE:
+                frames[name] = frame.assign(elpd=np.nan, k=np.nan)
+            else:
+                frames[name] = smoothed(post, designs[name], frame, unit)
     bad = np.unique(np.concatenate([f["unit"][~(f["k"] <= TRUSTED)] for f in frames.values()]))
     dealt = _dealt(bad, folds, seed)
     for name, frame in frames.items():
         frames[name] = frame.assign(refitted=False, high=frame["k"] > TRUSTED)
         if (design := designs[name]) is not None and len(bad):
-            frames[name] = _mended(frames[name], design, dealt, unit, seed)
+            frames[name] = _mended(frames[name], design, dealt, unit, seed, name)
     first = next(iter(frames.values()))
     return {name: _ordered(frame, first) for name, frame in frames.items()}
 
 
 def _mended(
-    frame: pd.DataFrame, design: Design, dealt: list[np.ndarray], unit: str, seed: int
+    frame: pd.DataFrame, design: Design, dealt: list[np.ndarray], unit: str, seed: int, name: str
 ) -> pd.DataFrame:
     """Cells with what fits without some of the units say of these; as they were, if there can be none."""
     out = [frame["unit"].isin(fold).to_numpy() for fold in dealt]
     try:
-        elpd, agree = refitted(design, out, unit, seed)
+        elpd, agree = refitted(design, out, unit, seed, f"refits of {name}")
     except ModelError:
         if unit in LARGE:
             raise

@@ -68,7 +68,8 @@ def parts(design: Design, chosen: Sequence[np.ndarray]) -> tuple[Design, Iterato
     layout = design.joint
     every = [_picked(design, layout, number, cells) for cells in chosen]
     rows, joined = (max(len(each) for each in sizes) for sizes in zip(*((p.rows, p.joined) for p in every)))
-    size = {f.name: max(len(picked.own[f.name]) for picked in every) for f in design.families}
+    # no program takes a family without cells: it has one at least, that nobody asks for
+    size = {f.name: max(1, *(len(picked.own[f.name]) for picked in every)) for f in design.families}
 
     def some(picked: _Picked) -> Design:
         own = {name: _filled(at, size[name]) for name, at in picked.own.items()}

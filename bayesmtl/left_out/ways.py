@@ -36,6 +36,7 @@ from bayesmtl.replay import replay
 from bayesmtl.space import space
 
 GONE = 1e-30  # the power of a cell that is left out; NumPyro takes no 0
+WARMUP = 500  # iterations at most of a fold, whose chains are held against each other
 WIDE = 2.0  # how far from the mode chains begin, in standard deviations
 
 
@@ -118,13 +119,13 @@ def _sampled(
         given = {**data, "cells": cells}
         given["pilot"] = pilot(given, fold) if known is None else known
         sampled, fewer = condense(fold, program, given)
-        folds.append(jax.tree.map(jnp.asarray, aggregate(fold, fewer)))
+        folds.append(jax.device_put(aggregate(fold, fewer)))
     kernel = NUTS(sampled, target_accept_prob=options["target_accept"])
 
     def read(point: Any, data: Mapping[str, Any], key: Any) -> dict[str, Any]:
         return kernel.postprocess_fn((data,), {})(point)
 
-    return Way(kernel, options["warmup"], folds, lambda key: None, read)
+    return Way(kernel, min(options["warmup"], WARMUP), folds, lambda key: None, read)
 
 
 def _without(design: Design, out: np.ndarray) -> Design:
@@ -166,7 +167,7 @@ def _integrated(
         [moments(_dropped(design, where), local, joint) for where in out], one.data["moments"], joint
     )
     axes = {"place": jnp.asarray(top.place), "root": jnp.asarray(top.root)}
-    folds = [{"known": {**one.data, "moments": jax.tree.map(jnp.asarray, m.data)}, **axes} for m in every]
+    folds = [{"known": {**one.data, "moments": jax.device_put(m.data)}, **axes} for m in every]
     kernel = NUTS(white, target_accept_prob=options["target_accept"], dense_mass=left.size < MANY)
     return Way(kernel, options["warmup"], folds, start, read)
 

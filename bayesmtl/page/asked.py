@@ -23,6 +23,8 @@ from bayesmtl.reports.weights import weights
 from bayesmtl.spec import Model
 from bayesmtl.worlds.confounding import sensitivity
 
+FOLDS = 4  # the most refits of each model, for cells that weights can't leave out: a page waits for them
+
 
 @dataclass(frozen=True)
 class Answers:
@@ -96,7 +98,7 @@ def _gained(
         untold["transfer"] = "These tasks share nothing: each is fitted by itself."
     else:
         try:
-            return transfer(post, table=table, watch=watch)
+            return transfer(post, table=table, folds=FOLDS, watch=watch)
         except ModelError as error:
             untold["transfer"] = f"It can\N{RIGHT SINGLE QUOTATION MARK}t be told: {error.findings[0]}"
     return None

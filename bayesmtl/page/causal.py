@@ -128,7 +128,7 @@ def _exchanged(row: pd.Series) -> str:
     if row["verdict"] == "contradicted":
         return f"{share}: it says no more of the table than they do."
     if row["verdict"] == "uninformative":
-        return f"{share}: that it is not contradicted says little."
+        return f"{share}: these independencies say little of which graph it is."
     return f"{share}: it says more of the table than names given by chance."
 
 

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from bayesmtl import tables
 from bayesmtl.checks import outcomes
@@ -15,6 +14,7 @@ from bayesmtl.page.figures import PROB
 from bayesmtl.page.numbers import NONE, Estimate, estimate, plain
 from bayesmtl.page.sources import model_of
 from bayesmtl.page.tables import Table, cut
+from bayesmtl.worlds.exposures import wordy
 from bayesmtl.worlds.intervention import intervene
 
 ROWS, DRAWS = 2000, 1000  # that are averaged over: a page waits for seconds, not for minutes
@@ -42,7 +42,7 @@ def effects(post: xr.DataTree, table: Any) -> tuple[pd.DataFrame, list[str]]:
     columns = {task.column for task in outcomes(model)}
     causes = [n for n in sorted(model.dag.measured) if n in rows and model.dag.descendants([n]) & columns]
     for name in causes[:CAUSES]:
-        for values in _changes(rows[name]):
+        for values in _changes(rows[name], wordy(model, name, rows[name])):
             frame, reasons = _told(few, rows, name, values)
             found.append(frame)
             untold += reasons
@@ -50,10 +50,10 @@ def effects(post: xr.DataTree, table: Any) -> tuple[pd.DataFrame, list[str]]:
     return whole[COLUMNS], list(dict.fromkeys(untold))
 
 
-def _changes(column: pd.Series) -> Iterator[Any]:
-    """What a node is set to, and what it is compared with."""
+def _changes(column: pd.Series, categories: bool) -> Iterator[Any]:
+    """What a node is set to, and what it is compared with; a group of many levels is not told of."""
     levels = sorted(column.dropna().unique().tolist(), key=lambda level: (str(type(level)), level))
-    if is_numeric_dtype(column) and not is_bool_dtype(column) and len(levels) > 2:
+    if not categories and len(levels) > 2:
         yield "sd"
     elif 1 < len(levels) <= LEVELS:
         yield from ((levels[0], level) for level in levels[1:])

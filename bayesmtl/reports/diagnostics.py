@@ -38,7 +38,8 @@ def diagnostics(
     weights. Divergences are located: at the parameters whose draws lie furthest off the others there. A
     sound fit fails a test of its predictions in at most ``(tasks + 4) * calibration`` of cases, and a
     parameter under a true prior in one of 200; of few cells, one may well decide its own prediction or a
-    weight, and that is said.
+    weight, and that is said. Predictions, rows and priors are tested where the fit recorded the log density
+    of each cell, which one of very many rows does not: of such a fit their silence is no good news.
 
     Parameters
     ----------

@@ -70,7 +70,7 @@ def update(
     design, local = grown(before, new)
     known = replace(known, moments=sums(known, before, new, design, local).data)
     programs = programs_of(Shape(text_of(design), design))
-    data = programs.rest | {"moments": jax.tree.map(jnp.asarray, dict(known.moments))}
+    data = programs.rest | {"moments": jax.device_put(dict(known.moments))}
     points = known.points.reshape(known.density.size, -1)
     height = np.asarray(programs.heights(jnp.asarray(points), data))
     weights, quality = smoothed(np.where(np.isfinite(height), height, -np.inf) - known.density.ravel())
@@ -133,7 +133,7 @@ def text_of(design: Design) -> str:
 def programs_of(shape: Shape) -> Programs:
     """The programs of a bare design."""
     design = shape.design
-    program, data = build(design), jax.tree.map(jnp.asarray, design.data)
+    program, data = build(design), jax.device_put(design.data)
     one = collapse(design, program, data)
     left = space(one.program, one.data)
 

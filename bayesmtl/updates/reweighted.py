@@ -69,7 +69,7 @@ def _told(post: xr.DataTree, new: Design, seed: int) -> dict[str, Any]:
     # new levels stand among the known ones, whose effects a first replay draws from the population
     groups = tuple(replace(g, level=Axis(g.name, (*g.level.labels, *g.new))) for g in new.groups)
     design = replace(new, groups=groups)
-    program, data = build(design), jax.tree.map(jax.numpy.asarray, design.data)
+    program, data = build(design), jax.device_put(design.data)
     pointwise = "log_likelihood" in post
     sites = {}
     for site, labels in anatomy(program, data).axes.items():

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bayesmtl.spec import Model
 
 _LEVEL = 0.05  # chance that a true graph is said to be contradicted
+_SETS = 3  # which a line has room for; programs get all
 
 
 def dag(args: argparse.Namespace) -> int:
@@ -25,15 +26,24 @@ def dag(args: argparse.Namespace) -> int:
     model = load(args.file)
     with busy("asking the graph"):
         frame = identify(model)
-    show(args, frame)
     if args.format != "table":
+        show(args, frame)
         return 0
+    show(args, frame.assign(sets=[_few(sets) for sets in frame["sets"]]))
     for words, nodes in (("Not measured", model.dag.latent), ("Rows are selected by", model.dag.selected)):
         if nodes:
             print(f"\n{words}: {', '.join(sorted(nodes))}")
     for title, text in _held(args, model):
         print(f"\n{title}:\n{text}", end="")
     return 0
+
+
+def _few(sets: str) -> str:
+    """The first of some sets, and how many more there are."""
+    listed = sets.removesuffix("; and more")
+    first, rest = listed.split("; ")[:_SETS], listed.split("; ")[_SETS:]
+    more = f"and {'more than ' * (sets != listed)}{len(rest)} more"
+    return "; ".join([*first, *([more] if rest else [])])
 
 
 def _held(args: argparse.Namespace, model: "Model") -> Iterator[tuple[str, str]]:

@@ -13,6 +13,8 @@ from bayesmtl.cells import allowed
 from bayesmtl.checks import outcomes
 from bayesmtl.design import Design
 from bayesmtl.errors import Finding, listed, unknown
+from bayesmtl.spec import Model
+from bayesmtl.terms import graded, quoted
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def settings(
     words: dict[str, list[str]] = {}
     for name, given in do.items():
         column = table[name].ffill().bfill()
-        if isinstance(given, str) and given == "sd" and not _wordy(column):
+        if isinstance(given, str) and given == "sd" and not wordy(known.model, name, column):
             sd = table[name].std()
             values[name] = [column.to_numpy(float), column.to_numpy(float) + sd]
             words[name] = [f"{name} as it is", f"{name} + {sd:.3g}"]
@@ -81,15 +83,16 @@ def settings(
     return found, []
 
 
-def _wordy(column: pd.Series) -> bool:
-    """Whether a column holds categories."""
-    return is_bool_dtype(column) or not is_numeric_dtype(column)
+def wordy(model: Model, name: str, column: pd.Series) -> bool:
+    """Whether a column holds categories, or numbers that formulae take for those."""
+    formulas = [task.formula or "" for task in outcomes(model)]
+    return is_bool_dtype(column) or not is_numeric_dtype(column) or graded(name, formulas)
 
 
 def _values(known: Design, name: str, values: list[Any], column: pd.Series) -> Iterator[Finding]:
     """What is wrong with the values that a node is set to."""
     where, shift = f"do.{name}", isinstance(values[0], np.ndarray)
-    if _wordy(column):
+    if wordy(known.model, name, column):
         levels = _levels(known, name, column)
         yield from (unknown(where, "category", str(v), map(str, levels)) for v in values if v not in levels)
         return
@@ -120,7 +123,8 @@ def _few(y: np.ndarray) -> str:
 def _levels(known: Design, name: str, column: pd.Series) -> list[Any]:
     """The categories of a column that the fit knew; of one that no formula encodes, those of the table."""
     encodings = [*known.predictors.encodings, *(e for g in known.groups for e in g.encodings)]
-    found = next((e.categories[name] for e in encodings if name in e.categories), None)
+    names = name, f"C({quoted(name)})"
+    found = next((own[n] for e in encodings for n in names if n in (own := e.categories)), None)
     return column.unique().tolist() if found is None else found
 
 

@@ -129,7 +129,7 @@ def _compiled(
     post: xr.DataTree, design: Design, steps: frozenset[str]
 ) -> Callable[[Mapping[str, Any], np.ndarray], Any]:
     """Mean, standard deviation and a new response of each cell, by some draws and what changes with them."""
-    program, data = build(design), jax.tree.map(jax.numpy.asarray, design.data)
+    program, data = build(design), jax.device_put(design.data)
     sites = {
         site: labelled.members(post, labels, site.rpartition(".")[2])
         for site, labels in anatomy(program, data).axes.items()
