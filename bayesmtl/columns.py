@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 
 from bayesmtl import cells, conflicts, gaps, predictors, tables, uses
-from bayesmtl.checks import lacking, owned
 from bayesmtl.errors import Finding, ModelError, gathered, listed
 from bayesmtl.served import measured, needs, tasks_of
 from bayesmtl.spec import Model, Task
+from bayesmtl.wanted import lacking, owned
 
 
 def faults(model: Model, table: Any) -> Iterator[Finding]:

@@ -6,10 +6,11 @@ from bayesmtl.causal.adjustment import adjustment
 from bayesmtl.causal.estimands import Biased
 from bayesmtl.causal.regressions import Regression
 from bayesmtl.causal.validity import Invalid
-from bayesmtl.checks import outcomes, regressions
+from bayesmtl.checks import regressions
 from bayesmtl.errors import ModelError, unknown
 from bayesmtl.spec import Model
 from bayesmtl.terms import factors
+from bayesmtl.wanted import outcomes
 
 
 @dataclass(frozen=True)

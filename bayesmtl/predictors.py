@@ -9,12 +9,12 @@ from pandas.api.types import is_numeric_dtype
 
 from bayesmtl import conflicts, formulas, grouped, identified, parts, tables
 from bayesmtl.axes import Axis
-from bayesmtl.checks import place
 from bayesmtl.errors import Finding, ModelError
 from bayesmtl.identified import Told
 from bayesmtl.responses import response
 from bayesmtl.served import tasks_of
 from bayesmtl.spec import Model, Task
+from bayesmtl.wanted import place
 
 
 @dataclass(frozen=True)

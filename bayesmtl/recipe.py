@@ -10,13 +10,13 @@ import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from bayesmtl import formulas
-from bayesmtl.checks import outcomes
 from bayesmtl.errors import Finding, ModelError, listed
 from bayesmtl.formulas import Encoding, quoted
 from bayesmtl.group_terms import split
 from bayesmtl.spec import Model
 from bayesmtl.summary import Summary, summary
 from bayesmtl.terms import named
+from bayesmtl.wanted import outcomes
 
 
 class Needs(NamedTuple):

@@ -5,11 +5,12 @@ from functools import partial
 from typing import Any
 
 from bayesmtl import chunks, parts, recipe, tables
-from bayesmtl.checks import check, lacking, outcomes
+from bayesmtl.checks import check
 from bayesmtl.errors import Finding, ModelError, refuse
 from bayesmtl.responses import spread_formula
 from bayesmtl.spec import Model
 from bayesmtl.summary import Summary, add
+from bayesmtl.wanted import lacking, outcomes
 
 
 def summarise(model: Model, source: Any) -> Summary:

@@ -140,9 +140,9 @@ def test_refits_of_sampled_coefficients_are_those_of_integrated_ones(grouped, ta
     design = design_of(grouped, table)
     group = cells(grouped, design, table, "group", None)["unit"].to_numpy()
     out = [group == 0, group == 1]
-    integrated, _ = folds.refitted(design, out, True, 3)
+    integrated, _ = folds.refitted(design, out, "group", 3)
     monkeypatch.setattr(ways, "refusal", lambda *model: "as asked")
-    sampled, agree = folds.refitted(design, out, True, 3)
+    sampled, agree = folds.refitted(design, out, "group", 3)
     assert agree.all() and (np.isfinite(sampled) == np.any(out, axis=0)).all()
     np.testing.assert_allclose(sampled[group < 2], integrated[group < 2], atol=0.15)
     want = exact(table, "group", SDS)

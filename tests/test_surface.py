@@ -22,7 +22,7 @@ LAYERS = [
     ["responses", "served", "separation", "gaps", "predictor_model"],
     ["configurations", "design", "encoded", "kinds"],
     ["wording", "group_wording", "description", "grid", "printed"],
-    ["conflicts", "mechanisms", "checks", "recipe", "summarised"],
+    ["conflicts", "mechanisms", "wanted", "checks", "recipe", "summarised"],
     ["evidence", "identification"],
     ["marks", "picture"],
     ["runtime", "correlations", "sites"],

@@ -11,13 +11,14 @@ import pandas as pd
 from bayesmtl import tables
 from bayesmtl.causal.dag import Dag
 from bayesmtl.causal.dseparation import separators
-from bayesmtl.checks import check, lacking, outcomes
+from bayesmtl.checks import check
 from bayesmtl.errors import Finding, ModelError, refuse, unknown
 from bayesmtl.evidence.independence import Independence, independent
 from bayesmtl.evidence.variables import Variable, outcome, predictor
 from bayesmtl.multiplicity import adjusted
 from bayesmtl.spec import Model
 from bayesmtl.terms import factors
+from bayesmtl.wanted import lacking, outcomes
 
 _LISTED = 20  # separators of a pair, of which the smallest is tested
 

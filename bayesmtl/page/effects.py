@@ -8,12 +8,12 @@ import pandas as pd
 import xarray as xr
 
 from bayesmtl import tables
-from bayesmtl.checks import outcomes
 from bayesmtl.errors import ModelError
 from bayesmtl.page.figures import PROB
 from bayesmtl.page.numbers import NONE, Estimate, estimate, plain
 from bayesmtl.page.sources import model_of
 from bayesmtl.page.tables import Table, cut
+from bayesmtl.wanted import outcomes
 from bayesmtl.worlds.exposures import wordy
 from bayesmtl.worlds.intervention import intervene
 

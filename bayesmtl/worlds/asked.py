@@ -10,13 +10,13 @@ import xarray as xr
 
 from bayesmtl import tables
 from bayesmtl.causal.gformula import Equation, gformula
-from bayesmtl.checks import outcomes
 from bayesmtl.design import Design
 from bayesmtl.errors import Finding, ModelError, refuse, unknown
 from bayesmtl.forecast.renewed import renew
 from bayesmtl.served import needs
 from bayesmtl.spec import Task
 from bayesmtl.updates.bare import bare
+from bayesmtl.wanted import outcomes
 from bayesmtl.worlds import exposures
 from bayesmtl.worlds.exposures import Setting
 

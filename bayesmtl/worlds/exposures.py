@@ -10,11 +10,11 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from bayesmtl import parts
 from bayesmtl.cells import allowed
-from bayesmtl.checks import outcomes
 from bayesmtl.design import Design
 from bayesmtl.errors import Finding, listed, unknown
 from bayesmtl.spec import Model
 from bayesmtl.terms import graded, quoted
+from bayesmtl.wanted import outcomes
 
 
 @dataclass(frozen=True)
