@@ -16,6 +16,7 @@ from bayesmtl.design import Design
 from bayesmtl.errors import Finding, ModelError
 from bayesmtl.fingerprint import fingerprint
 from bayesmtl.program import Program
+from bayesmtl.runtime import ONCE
 from bayesmtl.sampling import Chain, Progress, Watch
 from bayesmtl.weighted import Approximation
 
@@ -145,7 +146,7 @@ def sampler(
     first = begin.lower(np.int64(0), np.int32(0), start, data)
     rest = jax.jit(pieces.piece(kernel)).lower(first.out_info, data, np.int32(1))
     took = time.perf_counter() - began
-    compiling = pool.submit(rest.compile), pool.submit(first.compile)  # what takes longest first
+    compiling = pool.submit(rest.compile), pool.submit(first.compile, ONCE)  # what takes longest first
     return Sampler(kernel, chains, warmup, compiling[1], compiling[0], rest.as_text, took)
 
 

@@ -12,6 +12,7 @@ import scipy.linalg  # noqa: F401  its OpenBLAS must be loaded to be told how ma
 from platformdirs import user_cache_path
 from threadpoolctl import threadpool_limits
 
+ONCE = {"xla_backend_optimization_level": 0}  # of a program that runs few times: half the time to compile
 LARGEST = 2**29  # bytes of compiled programs; what was not used for longest goes first
 
 

@@ -21,8 +21,8 @@ from bayesmtl.errors import Finding
 from bayesmtl.labelled import cellwise, constants, merged
 from bayesmtl.program import Program
 from bayesmtl.replay import Anatomy, anatomy, teller
+from bayesmtl.runtime import ONCE
 
-ONCE = {"xla_backend_optimization_level": 0}  # of a program that runs once: half the time to compile
 LARGEST = 20_000_000  # pointwise values that are kept; a larger posterior leaves them out
 
 

@@ -16,6 +16,7 @@ from bayesmtl.collapsed import collapse
 from bayesmtl.collapsible import required
 from bayesmtl.modes import Mode, Slope, mode
 from bayesmtl.parts import Chance, Count
+from bayesmtl.runtime import ONCE
 from bayesmtl.sites import STANDARD
 from bayesmtl.space import space
 
@@ -76,7 +77,7 @@ def collapsed(
     seed, zero = np.int64(problem.seed), np.zeros(left.size)
     data = {"known": jax.device_put(one.data), "place": zero, "root": np.eye(left.size)}
     with ThreadPoolExecutor() as pool:  # programs are compiled while others are written, and chains run
-        slope = pool.submit(jax.jit(jax.value_and_grad(left.density)).lower(zero, one.data).compile)
+        slope = pool.submit(jax.jit(jax.value_and_grad(left.density)).lower(zero, one.data).compile, ONCE)
         compiling = sampler(kernel, data, pool, {WHITE: zero}, chains=chains, warmup=warmup)
         batch = np.zeros((BATCH, left.size)), np.arange(BATCH), seed, np.int32(0)
         finishing = pool.submit(finish.lower(*batch, data).compile)
