@@ -1,6 +1,7 @@
 """What a picture of a causal graph marks: roles, what to adjust for, open paths, and contradictions."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from bayesmtl.causal.adjustment import adjustment
 from bayesmtl.causal.estimands import Biased
@@ -71,6 +72,18 @@ def roles(model: Model) -> dict[str, str]:
         node: next((kind for kind, nodes in kinds.items() if node in nodes), "predictor")
         for node in sorted(dag.nodes | kinds["task"])
     }
+
+
+def alike(model: Model) -> list[list[str]]:
+    """Tasks of the graph with the same causes, effects and signs, put together."""
+    found: dict[frozenset[Any], list[str]] = {}
+    for node in (task.column for task in outcomes(model)):
+        arrows = [(a, b, model.dag.signs.get((a, b))) for a, b in model.dag.arrows]
+        near = [each for each in [*arrows, *model.dag.arcs] if node in each]
+        key = frozenset(tuple("" if end == node else end for end in each) for each in near)
+        if near:
+            found.setdefault(key, []).append(node)
+    return list(found.values())
 
 
 def contradictions(model: Model) -> dict[tuple[str, str], str]:

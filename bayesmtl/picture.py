@@ -3,13 +3,14 @@
 import os
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import batched
 
 import graphviz
 
 from bayesmtl.errors import Finding, ModelError
-from bayesmtl.marks import Asked, contradictions, question, roles
+from bayesmtl.marks import Asked, alike, contradictions, question, roles
 from bayesmtl.spec import Model
 
 FORMATS = ("svg", "png", "pdf")
@@ -36,12 +37,15 @@ _KEY = {
 }
 _PAGE = {"ranksep": "0.45", "nodesep": "0.3", "pad": "0.15", "bgcolor": "white"}
 _MANY = 12  # nodes; more are drawn from left to right, where names need less room
+_ALIKE = 4  # tasks with the same causes and effects that one node stands for
 _ARC = {"dir": "both", "style": "dashed", "constraint": "false", "minlen": "2"}
 _SIGNS = {"+": ("+", "#0072b2"), "-": ("\N{MINUS SIGN}", "#b34700")}  # told apart by any eye
 
 
 def draw(model: Model, *, task: str | None = None, exposure: str | None = None) -> graphviz.Digraph:
     """Draw the causal graph, with a key of what is a task, a predictor, a group, latent, or selects rows.
+
+    Four tasks or more with the same causes, effects and signs are one node, unless something is asked.
 
     A dashed arrow with two heads is a hidden common cause; ``+`` and ``-`` are expected signs. A graph that
     contradicts itself is drawn too, and its arrows say so: opposite ones, cycles, and those of two signs. For
@@ -85,19 +89,25 @@ def draw(model: Model, *, task: str | None = None, exposure: str | None = None) 
     )
     # numbered names, since graphviz reads "a:b" as a port and DOT has words of its own
     ids = {node: f"n{i}" for i, node in enumerate(kinds)}
+    wrong = contradictions(model)
+    bundles = {} if wrong or task else {nodes[0]: nodes for nodes in alike(model) if len(nodes) >= _ALIKE}
+    ids |= {node: ids[first] for first, nodes in bundles.items() for node in nodes}
     for node, kind in kinds.items():
+        if node not in bundles and ids[node] in {ids[first] for first in bundles}:
+            continue
         look = _SHAPES[kind] | ({"peripheries": "2"} if node in asked.formula else {})
         look |= {"penwidth": "2.5"} if node == asked.outcome else {}
-        picture.node(ids[node], graphviz.escape(_label(model, node, kind)), tooltip=_KEY[kind], **look)
-    wrong = contradictions(model)
-    for a, b in sorted(model.dag.arrows):
-        said = _arrow(model.dag.signs.get((a, b)), asked, (a, "->", b), wrong.get((a, b)))
-        picture.edge(ids[a], ids[b], edgetooltip=graphviz.escape(f"{a} causes {b}"), **said)
-    for a, b in sorted(model.dag.arcs):
+        words = r"\n".join(map(graphviz.escape, _lines(model, bundles.get(node, [node]), kind)))
+        picture.node(ids[node], words, tooltip=_KEY[kind], **look)
+    names = {ids[node]: ", ".join(bundles.get(node, [node])) for node in reversed(kinds)}
+    for (a, b), (x, y) in {(ids[a], ids[b]): (a, b) for a, b in sorted(model.dag.arrows)}.items():
+        said = _arrow(model.dag.signs.get((x, y)), asked, (x, "->", y), wrong.get((x, y)))
+        picture.edge(a, b, edgetooltip=graphviz.escape(f"{names[a]} causes {names[b]}"), **said)
+    for (a, b), (x, y) in {(ids[a], ids[b]): (a, b) for a, b in sorted(model.dag.arcs)}.items():
         # no constraint: a hidden common cause puts neither end above the other
-        said = _ARC | _arrow(None, asked, (a, "<->", b), None)
-        picture.edge(ids[a], ids[b], edgetooltip="a hidden common cause", **said)
-    last = [ids[node] for node in kinds if not model.dag.effects(node)]
+        said = _ARC | _arrow(None, asked, (x, "<->", y), None)
+        picture.edge(a, b, edgetooltip="a hidden common cause", **said)
+    last = list(dict.fromkeys(ids[node] for node in kinds if not model.dag.effects(node)))
     _key(picture, set(kinds.values()), asked, last, arcs=bool(model.dag.arcs))
     return picture
 
@@ -134,8 +144,11 @@ def _title(asked: Asked) -> dict[str, str]:
     return {"label": text, "labelloc": "t", "labeljust": "l", "fontsize": "12", **_FONT} if text else {}
 
 
-def _label(model: Model, node: str, kind: str) -> str:
-    return f"{node} (one task per {model.tasks['by']})" if model.as_rows and kind == "task" else node
+def _lines(model: Model, nodes: Sequence[str], kind: str) -> list[str]:
+    """The names of a node, a few on a line."""
+    if model.as_rows and kind == "task":
+        return [f"{nodes[0]} (one task per {model.tasks['by']})"]
+    return [", ".join(line) for line in batched(nodes, _ALIKE)]
 
 
 def _arrow(sign: str | None, asked: Asked, edge: tuple[str, str, str], wrong: str | None) -> dict[str, str]:
