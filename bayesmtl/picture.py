@@ -97,8 +97,8 @@ def draw(model: Model, *, task: str | None = None, exposure: str | None = None) 
             continue
         look = _SHAPES[kind] | ({"peripheries": "2"} if node in asked.formula else {})
         look |= {"penwidth": "2.5"} if node == asked.outcome else {}
-        words = r"\n".join(map(graphviz.escape, _lines(model, bundles.get(node, [node]), kind)))
-        picture.node(ids[node], words, tooltip=_KEY[kind], **look)
+        lines = map(graphviz.escape, _lines(model, bundles.get(node, [node]), kind))
+        picture.node(ids[node], graphviz.nohtml(r"\n".join(lines)), tooltip=_KEY[kind], **look)
     names = {ids[node]: ", ".join(bundles.get(node, [node])) for node in reversed(kinds)}
     for (a, b), (x, y) in {(ids[a], ids[b]): (a, b) for a, b in sorted(model.dag.arrows)}.items():
         said = _arrow(model.dag.signs.get((x, y)), asked, (x, "->", y), wrong.get((x, y)))

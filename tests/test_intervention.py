@@ -379,6 +379,16 @@ def test_numbers_that_stand_for_levels_are_not_raised():
     assert not [*effects._changes(rows.g, categories=True)] and [*effects._changes(rows.x, False)] == ["sd"]
 
 
+def test_a_page_says_once_why_it_does_not_tell_the_same_of_many_tasks():
+    tasks = dict.fromkeys("abcde", "gaussian")
+    model = bm.Model(tasks=tasks, formula="x + m", dag="x -> m -> a, b, c, d, e\nx -> a, b, c, d, e")
+    rows = table(**dict(zip(tasks, np.random.default_rng(3).normal(size=(5, ROWS)))))
+    found, reasons = effects.effects(posterior(model, rows), rows)
+    assert {*found.exposure} == {"m"} and {*found.task} == {*tasks}
+    why = 'predicts "a" by "m", which responds to "x" and has no equation.'
+    assert reasons == [f"x: all 5 tasks, such as a: {why}"]
+
+
 def test_other_questions_that_have_no_answer(linear):
     with pytest.raises(bm.ModelError) as error:
         bm.intervene(linear, table(), {"x": 1}, by="z", tasks=["w", "x"])

@@ -125,6 +125,9 @@ def test_cells_are_predicted_as_by_dense_algebra(grouped, table, unit, monkeypat
     np.testing.assert_allclose(found.elpd, exact(table, unit, SDS), atol=0.15)
     assert found.refitted.all() == (unit in ("group", "task")) and (found.refitted.any() or unit == "row")
     assert not found.high.any()
+    if unit == "cell":  # and stay as they are without
+        kept = left_out({"p": grouped}, table, unit, None, 0, 1)["p"]
+        assert not kept.refitted.any() and kept.high.equals(found.refitted.rename("high"))
 
 
 @pytest.mark.slow
@@ -227,6 +230,7 @@ FAULTS = {
     'unit: no unit called "rows". Did you mean "row"?': lambda t: {"unit": "rows"},
     'group: no column called "h"': lambda t: {"group": "h"},
     "folds: is 1": lambda t: {"folds": 1},
+    "folds: is 0": lambda t: {"folds": 0, "unit": "group", "group": "g"},
 }
 
 

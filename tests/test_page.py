@@ -147,7 +147,8 @@ def test_the_page_says_what_was_asked_found_and_feared(reader):
 def gains(**verdict: str) -> pd.DataFrame:
     """Rows as ``transfer`` tells them; the first task gains most."""
     gain = np.array([30.0, -12.0, 1.0])[: len(verdict)]
-    rows = {"cells": 31, "gain": gain, "se": 4.0, "p": [0.0001, 0.02, 1.0][: len(gain)], "verdict": verdict}
+    rows = {"cells": 31, "gain": gain, "se": 4.0, "p": [0.0001, 0.02, 1.0][: len(gain)], "high": 0}
+    rows["verdict"] = verdict
     return pd.DataFrame(rows, index=pd.Index(list(verdict), name="task"))
 
 
@@ -180,11 +181,13 @@ def test_what_sharing_gave_and_what_interventions_do_stand_on_the_page(post, kno
             *("partial_r2", "robustness", "robustness_interval"),
         ],
     )
+    gained.loc[TASKS[2], "high"] = 1
     page = report(post, replace(known, transfer=gained, effects=caused, sensitivity=held, untold={}))
     reader = Reader(page)
     assert not reader.faults and "Sharing helped stay.days by 30.0" in reader.text
     for words in (
         "negative transfer",
+        "Pareto k is above 0.7 for 1 cell, whose tasks are given no verdict.",
         "+12, one sd",
         "1.50 1.00 to 2.00",
         ">0.999",

@@ -66,7 +66,7 @@ def transfer(
         The column whose levels are left out, and within which errors are taken to be alike; by default that
         of the model's group with the most levels.
     folds
-        The most refits of each model.
+        The most refits of each model; 0 is none, for cells and rows: those with a high k then stay high.
     alarm
         The chance of a false verdict on any task, where none gains or loses.
     seed

@@ -25,7 +25,7 @@ def left_out(
 
     Groups, tasks, and other units whose Pareto k is above 0.7 under one of the posteriors are left out of
     refits of all of them, the same ones together: each by itself where there are ``folds`` at most, else in
-    as many folds.
+    as many folds. Where these are 0 nothing is refitted.
 
     Returns
     -------
@@ -39,7 +39,7 @@ def left_out(
     ModelError
         When the posteriors are not of the same cells, or the table is not theirs.
     """
-    if not isinstance(folds, int) or folds < 2:
+    if not isinstance(folds, int) or (folds < 2 and (folds != 0 or unit in LARGE)):
         raise ModelError(Finding("folds", f"is {folds!r}.", "Give a whole number from 2."))
     if unit in LARGE and table is None:
         problem = f"is not given, and a {unit} is left out by refits."
@@ -56,10 +56,10 @@ def left_out(
             else:
                 frames[name] = smoothed(post, designs[name], frame, unit)
     bad = np.unique(np.concatenate([f["unit"][~(f["k"] <= TRUSTED)] for f in frames.values()]))
-    dealt = _dealt(bad, folds, seed)
+    dealt = _dealt(bad, folds, seed) if folds else []
     for name, frame in frames.items():
         frames[name] = frame.assign(refitted=False, high=frame["k"] > TRUSTED)
-        if (design := designs[name]) is not None and len(bad):
+        if (design := designs[name]) is not None and len(bad) and folds:
             frames[name] = _mended(frames[name], design, dealt, unit, seed, name)
     first = next(iter(frames.values()))
     return {name: _ordered(frame, first) for name, frame in frames.items()}

@@ -24,6 +24,7 @@ from bayesmtl.spec import Model
 from bayesmtl.worlds.confounding import sensitivity
 
 FOLDS = 4  # the most refits of each model, for cells that weights can't leave out: a page waits for them
+MOST = 10_000  # cells, of more of which a page waits for no refits
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,8 @@ def _gained(
         untold["transfer"] = "These tasks share nothing: each is fitted by itself."
     else:
         try:
-            return transfer(post, table=table, folds=FOLDS, watch=watch)
+            few = int(post.constant_data["cells"].sum()) <= MOST
+            return transfer(post, table=table, folds=FOLDS if few else 0, watch=watch)
         except ModelError as error:
             untold["transfer"] = f"It can\N{RIGHT SINGLE QUOTATION MARK}t be told: {error.findings[0]}"
     return None

@@ -8,7 +8,7 @@ import pandas as pd
 import xarray as xr
 
 from bayesmtl import tables
-from bayesmtl.errors import ModelError
+from bayesmtl.errors import ModelError, gathered
 from bayesmtl.page.figures import PROB
 from bayesmtl.page.numbers import NONE, Estimate, estimate, plain
 from bayesmtl.page.sources import model_of
@@ -18,7 +18,7 @@ from bayesmtl.worlds.exposures import wordy
 from bayesmtl.worlds.intervention import intervene
 
 ROWS, DRAWS = 2000, 1000  # that are averaged over: a page waits for seconds, not for minutes
-CAUSES, LEVELS = 12, 6  # causes, and levels of one, that a page can show
+CAUSES, LEVELS, REASONS = 12, 6, 8  # causes, levels of one, and sentences that a page can show
 COLUMNS = ["exposure", "change", "task", "mean", "low", "high", "above"]
 
 
@@ -47,7 +47,8 @@ def effects(post: xr.DataTree, table: Any) -> tuple[pd.DataFrame, list[str]]:
             found.append(frame)
             untold += reasons
     whole = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=COLUMNS)
-    return whole[COLUMNS], list(dict.fromkeys(untold))
+    reasons, more = list(dict.fromkeys(untold)), len(set(untold)) - REASONS
+    return whole[COLUMNS], reasons[:REASONS] + [f"And {more} more."] * (more > 0)
 
 
 def _changes(column: pd.Series, categories: bool) -> Iterator[Any]:
@@ -67,7 +68,7 @@ def _told(post: xr.DataTree, table: pd.DataFrame, name: str, values: Any) -> tup
     except ModelError as error:
         why = error.findings
     away = {finding.where.removeprefix("tasks.") for finding in why}
-    reasons = [f"{name}: {finding.problem}" for finding in why]
+    reasons = [f"{name}: {finding.problem}" for finding in gathered(why, tasks)]
     if not (left := [task for task in tasks if task not in away]) or len(left) == len(tasks):
         return pd.DataFrame(columns=COLUMNS), reasons
     try:

@@ -1,12 +1,14 @@
 """What sharing gave each task: in words, as a table and as a picture."""
 
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
 from bayesmtl.page.figures import ACCENT, FAINT, INK, PROB, WIDTH, Picture, embed
-from bayesmtl.page.numbers import NONE, Estimate, estimate, joined, plain
+from bayesmtl.page.numbers import NONE, Estimate, count, estimate, joined, plain
 from bayesmtl.page.plots import MOST, shortened
 from bayesmtl.page.tables import Table, cut
 
@@ -38,7 +40,10 @@ def table_of(frame: pd.DataFrame) -> Table:
         per_cell = estimate(*(end / row["cells"] for end in (row["gain"], *_ends(row))))
         p, cells = _p(row["p"]), f"{row['cells']:,}"
         rows.append([str(name), _gain(row), per_cell, p, cells, str(row["verdict"])])
-    return cut(["task", "gain", "gain for each cell", "p of none, after Holm", "cells", "sharing"], rows, {5})
+    head = ["task", "gain", "gain for each cell", "p of none, after Holm", "cells", "sharing"]
+    table, high = cut(head, rows, {5}), int(frame["high"].sum())
+    words = f"Pareto k is above 0.7 for {count(high, 'cell')}, whose tasks are given no verdict."
+    return replace(table, note=f"{table.note} {words}".strip()) if high else table
 
 
 def picture(frame: pd.DataFrame) -> Picture:

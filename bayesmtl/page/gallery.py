@@ -58,7 +58,7 @@ def _coefficients(post: xr.DataTree) -> Iterator[Picture]:
     for name in list(weight.task.values)[: plots.MOST]:
         own = scaled.sel(task=name, drop=True).isel(feature=uses.sel(task=name).values)
         if own.sizes["feature"]:
-            unit = "per standard deviation of the predictor"
+            unit = "per sd of the predictor"
             yield plots.intervals(own, f"{name}", unit=unit, zero=True)
 
 
