@@ -1,15 +1,17 @@
 """What the tasks would be on average if some nodes of the graph were set."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayesmtl.causal.gformula import Equation
 from bayesmtl.runtime import ready
 from bayesmtl.worlds.asked import ask
-from bayesmtl.worlds.worlds import Told, worlds
+from bayesmtl.worlds.worlds import Told, World, worlds
 
 VALUES = 12  # of a number; of one that has more, its quarters are the levels
 ROWS = 1000  # responses that are drawn for an average, at least
@@ -93,8 +95,7 @@ def intervene(
     found = []
     with ready():
         for many, settings in worlds(post, asked):
-            told = [{t: world(e, _new, t).mean for t, e in asked.equations.items()} for world in settings]
-            found.append([[each[task][:many, own].mean(1) for task, _, own in cells] for each in told])
+            found.append([_averages(world, asked.equations, cells, many) for world in settings])
     averages = np.concatenate(found, axis=-1)  # [setting, cell, draw]
     under = {setting.words: own for setting, own in zip(asked.settings, averages, strict=True)}
     if len(averages) == 2:
@@ -117,6 +118,17 @@ def intervene(
         frames.append(pd.DataFrame(frame).drop(columns=[] if by else "level"))
     # of each cell its settings, in the order of the cells
     return pd.concat(frames).sort_index(kind="stable").reset_index(drop=True)
+
+
+def _averages(
+    world: World, equations: Mapping[str, Equation], cells: Iterable[tuple[str, Any, np.ndarray]], many: int
+) -> list[np.ndarray]:
+    """The average of each task over the rows of each level, [draw]; one task after the other."""
+    found = []
+    for task, own in groupby(cells, lambda cell: cell[0]):
+        mean = world(equations[task], _new, task).mean
+        found += [mean[:many, rows].mean(1) for _, _, rows in own]
+    return found
 
 
 def _new(task: str, told: Told) -> np.ndarray:

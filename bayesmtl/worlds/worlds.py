@@ -23,7 +23,7 @@ from bayesmtl.worlds.exposures import Setting
 BATCH = 50  # draws that a program takes at once
 CELLS = 500_000  # rows of all draws that are encoded at once
 
-type Tell = Callable[[pd.DataFrame, np.ndarray], dict[str, Told]]
+type Tell = Callable[[pd.DataFrame, np.ndarray], Callable[[str], Told]]  # of a task, when it is asked for
 type Respond = Callable[[str, Told], np.ndarray]
 type World = Callable[[Equation, Respond, str], Told]
 
@@ -69,7 +69,7 @@ def _steps(equation: Equation) -> set[str]:
 
 def _world(asked: Asked, setting: Setting, tell: Tell, at: np.ndarray) -> World:
     """What some draws say in one setting; an equation's table is made, and told, once."""
-    known: dict[Any, dict[str, Told]] = {}
+    known: dict[Any, Callable[[str], Told]] = {}
     grades = {n: g for f in asked.known.families for n, g in zip(f.task.labels, f.grades, strict=True)}
 
     def world(equation: Equation, respond: Respond, task: str) -> Told:
@@ -83,7 +83,7 @@ def _world(asked: Asked, setting: Setting, tell: Tell, at: np.ndarray) -> World:
                 for name, values in inputs.items():
                     frame[name] = _column(values.ravel(), grades.get(name, ()), asked.table[name])
             known[key] = tell(frame, at)
-        return known[key][task]
+        return known[key](task)
 
     return world
 
@@ -99,23 +99,22 @@ def _teller(post: xr.DataTree, rows: int, many: int, steps: frozenset[str]) -> T
     """What ``many`` draws say of a table: of one copy for all, or of one for each below each other."""
     programs: dict[Any, Any] = {}
 
-    def tell(frame: pd.DataFrame, at: np.ndarray) -> dict[str, Told]:
+    def tell(frame: pd.DataFrame, at: np.ndarray) -> Callable[[str], Told]:
         design = _renewed(post, frame)
         new = tuple(group.new for group in design.groups)
         if new not in programs:
             programs[new] = _compiled(post, _renewed(post, frame[:rows]), steps)
-        out = programs[new](_changed(design, rows, many), at)
-        found = {}
-        for family in design.families:
-            first = family.row < rows
-            of, row = family.of[first], family.row[first]
-            cells = [np.asarray(values) for values in out[family.name]]
-            for member, name in enumerate(family.task.labels):
-                values = np.full((3, many, rows), np.nan)
-                for told, own in zip(values, cells, strict=True):
-                    told[:, row[of == member]] = own[:, of == member]
-                found[name] = Told(*values)
-        return found
+        out = jax.tree.map(np.asarray, programs[new](_changed(design, rows, many), at))
+
+        def of_task(name: str) -> Told:
+            family = next(family for family in design.families if name in family.task.labels)
+            own = (family.of == family.task.labels.index(name)) & (family.row < rows)
+            values = np.full((3, many, rows), np.nan)
+            for told, cells in zip(values, out[family.name], strict=True):
+                told[:, family.row[own]] = cells[:, own[family.row < rows]]
+            return Told(*values)
+
+        return of_task
 
     return tell
 
