@@ -12,7 +12,7 @@ from bayesmtl.page.figures import PROB
 from bayesmtl.page.plots import quantiles
 from bayesmtl.page.sources import model_of
 
-MOST = 5000  # rows of one answer: a page stays small
+MOST = 3000  # rows of one answer: a page stays small
 _FRAMES = (
     *("weights", "relatedness", "in_common", "transfer", "effects", "sensitivity"),
     *("diagnostics", "convergence"),
