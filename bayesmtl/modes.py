@@ -19,12 +19,26 @@ class Mode:
     ----------
     place
         [dimension].
+    some
+        The dimensions in which it was sought; in the others the distribution is a standard one.
     root
-        A square root of the covariance: its columns are the axes, in their lengths.
+        A square root of the covariance in these: its columns are the axes, in their lengths.
     """
 
     place: np.ndarray
+    some: np.ndarray
     root: np.ndarray
+
+    def at(self, point: np.ndarray) -> np.ndarray:
+        """Where points in the axes lie; [..., dimension]."""
+        found = self.place + point
+        found[..., self.some] = self.place[self.some] + point[..., self.some] @ self.root.T
+        return found
+
+
+def standard(some: np.ndarray, size: int) -> Mode:
+    """The standard normal distribution of some dimensions, some of which are told apart."""
+    return Mode(np.zeros(size), some, np.eye(len(some)))
 
 
 Slope = Callable[[np.ndarray], tuple[float, np.ndarray]]  # a log density and its gradient at a point
@@ -53,15 +67,28 @@ def climb(density: Slope, start: np.ndarray, gradient: float = 1e-3) -> Optimize
     return minimize(descent, start, jac=True, method="BFGS", options={"gtol": gradient})
 
 
-def mode(density: Slope, size: int) -> Mode:
+def mode(density: Slope, size: int, some: np.ndarray) -> Mode:
     """The mode of a density of some dimensions, sought from 0.
 
     Parameters
     ----------
     density
         As ``climb`` takes it.
+    some
+        The dimensions to seek it in. In the others the density is taken to be a standard normal one.
     """
-    place, away = climb(density, np.zeros(size)).x, STEP * np.eye(size)
-    curvature = np.array([density(place - a)[1] - density(place + a)[1] for a in away]) / (2 * STEP)
+
+    def point(own: np.ndarray) -> np.ndarray:
+        whole = np.zeros(size)
+        whole[some] = own
+        return whole
+
+    def within(own: np.ndarray) -> tuple[float, np.ndarray]:
+        value, slope = density(point(own))
+        return value, slope[some]
+
+    place, away = climb(within, np.zeros(len(some))).x, STEP * np.eye(len(some))
+    curvature = np.array([within(place - a)[1] - within(place + a)[1] for a in away]) / (2 * STEP)
+    curvature = curvature.reshape(len(some), len(some))
     values, axes = np.linalg.eigh((curvature + curvature.T) / 2)
-    return Mode(place, axes / np.sqrt(np.maximum(values, LEAST)))
+    return Mode(point(place), some, axes / np.sqrt(np.maximum(values, LEAST)))

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.flatten_util import ravel_pytree
 from numpyro.distributions import biject_to
 from numpyro.handlers import block, seed, trace
@@ -27,21 +28,27 @@ class Space:
         The log density of a point [dimension], given the program's data.
     read
         The values of the latent sites at a point.
+    parameters
+        Which dimensions are of parameters, and not of what is standard given them; their numbers.
     """
 
     size: int
     density: Callable[[Array, Mapping[str, Any]], Array]
     read: Callable[[Array], dict[str, Array]]
+    parameters: np.ndarray
 
 
 def space(program: Callable[..., Any], data: Mapping[str, Any]) -> Space:
     """The unconstrained space of a program whose supports are always the same."""
     supports: dict[str, Any] = {}
+    named: dict[str, bool] = {}
 
     def look() -> dict[str, Array]:
         with block(), trace() as sites:
             seed(program, 0)(data)
-        supports.update({name: site["fn"].support for name, site in sites.items() if free(site)})
+        latent = {name: site for name, site in sites.items() if free(site)}
+        supports.update({name: site["fn"].support for name, site in latent.items()})
+        named.update({name: bool(site["infer"].get("of")) for name, site in latent.items()})
         return {name: biject_to(one).inv(sites[name]["value"]) for name, one in supports.items()}
 
     like = jax.tree.map(lambda one: jnp.zeros(one.shape, one.dtype), jax.eval_shape(look))
@@ -55,4 +62,5 @@ def space(program: Callable[..., Any], data: Mapping[str, Any]) -> Space:
     def read(point: Array) -> dict[str, Array]:
         return {name: biject_to(supports[name])(value) for name, value in shaped(point).items()}
 
-    return Space(len(flat), density, read)
+    own = ravel_pytree({name: np.full(one.shape, float(named[name])) for name, one in like.items()})[0]
+    return Space(len(flat), density, read, np.flatnonzero(own))

@@ -144,12 +144,14 @@ def test_the_page_says_what_was_asked_found_and_feared(reader):
     assert "2026-01-02" in text and "0.1.0" in text
 
 
-def gains(**verdict: str) -> pd.DataFrame:
+def gains(whole: str = "can't tell", **verdict: str) -> pd.DataFrame:
     """Rows as ``transfer`` tells them; the first task gains most."""
     gain = np.array([30.0, -12.0, 1.0])[: len(verdict)]
     rows = {"cells": 31, "gain": gain, "se": 4.0, "p": [0.0001, 0.02, 1.0][: len(gain)], "high": 0}
     rows["verdict"] = verdict
-    return pd.DataFrame(rows, index=pd.Index(list(verdict), name="task"))
+    told = pd.DataFrame(rows, index=pd.Index(list(verdict), name="task"))
+    told.loc["all tasks"] = [31 * len(gain), gain.sum(), 7.0, 0.01, 0, whole]
+    return told
 
 
 @pytest.mark.parametrize(
@@ -164,7 +166,11 @@ def gains(**verdict: str) -> pd.DataFrame:
         ({"a": "helps", "b": "helps"}, "and harmed none."),
         ({"a": "helps", "b": "can't tell"}, "and harmed none that can be told."),
         ({"a": "harms", "b": "can't tell"}, "and helped none that can be told."),
-        ({"a": "can't tell", "b": "can't tell"}, "Whether sharing helped or harmed a and b can't be told"),
+        ({"a": "can't tell", "b": "can't tell"}, "helped or harmed a and b can't be told from this table."),
+        (
+            {"a": "can't tell", "b": "can't tell", "whole": "helps"},
+            "from this table, but all of them together it helped by 18 (6 to 30).",
+        ),
     ],
 )
 def test_the_verdict_says_who_gained_and_who_lost(verdict, words):
@@ -181,7 +187,7 @@ def test_what_sharing_gave_and_what_interventions_do_stand_on_the_page(post, kno
             *("partial_r2", "robustness", "robustness_interval"),
         ],
     )
-    gained.loc[TASKS[2], "high"] = 1
+    gained.loc[[TASKS[2], "all tasks"], "high"] = 1
     page = report(post, replace(known, transfer=gained, effects=caused, sensitivity=held, untold={}))
     reader = Reader(page)
     assert not reader.faults and "Sharing helped stay.days by 30.0" in reader.text

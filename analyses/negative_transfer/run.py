@@ -29,7 +29,7 @@ def answer(quick: bool = False) -> None:
     for panel, relation in zip(panels, RELATIONS[:1] if quick else RELATIONS):
         found = bm.transfer(post := fit(relation), alone, TABLE)
         print(relation, found[["gain", "se", "verdict"]].round(1), sep="\n", flush=True)
-        panel.barh(found.index, found.gain, xerr=2 * found.se)
+        panel.barh(list(TASKS), found.gain[list(TASKS)], xerr=2 * found.se[list(TASKS)])
         panel.set(title=relation, xlabel="gain, 2 standard errors", ylim=(3.5, -0.5))
     if not quick:
         print(bm.relatedness(post).loc["weights"][["mean", "low", "high", "positive"]].round(2))

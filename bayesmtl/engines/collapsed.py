@@ -7,29 +7,24 @@ from typing import Any
 
 import jax
 import numpy as np
-import numpyro
-from numpyro.distributions import ImproperUniform, constraints
 from numpyro.infer import NUTS
 
 from bayesmtl.chains import Basis, Problem, Run, run, sampler
 from bayesmtl.collapsed import collapse
 from bayesmtl.collapsible import required
-from bayesmtl.modes import Mode, Slope, mode
+from bayesmtl.modes import Mode, Slope, mode, standard
 from bayesmtl.parts import Chance, Count
-from bayesmtl.runtime import ONCE
-from bayesmtl.sites import STANDARD
 from bayesmtl.space import space
+from bayesmtl.white import WHITE, point, slope, white
 
-MANY = 37  # from so many dimensions on, what a warm-up of 149 says of correlations is not worth having
 BATCH = 500  # draws that a program completes at once
-WHITE = f"white{STANDARD}"
 
 
 def collapsed(
     problem: Problem,
     *,
     chains: Count = 4,
-    warmup: Count = 149,
+    warmup: Count = 300,
     draws: Count = 1000,
     target_accept: Chance = 0.9,
 ) -> Run:
@@ -38,8 +33,7 @@ def collapsed(
     For normal tasks. Offsets, weights and group effects are integrated out: what is left has few dimensions
     and no funnels, and since the responses enter by their cross-products a gradient costs the same for any
     number of rows. The chains see it in axes in which the normal distribution at its mode is a standard one,
-    and begin about there; up to 149 iterations of ``warmup`` adapt to all of their own draws at once. Each
-    draw is completed by one of the coefficients from their normal distribution.
+    and begin about there. Each draw is completed by one of the coefficients from their normal distribution.
 
     References
     ----------
@@ -57,39 +51,29 @@ def collapsed(
     left = space(one.program, one.data)
     times.append(time.perf_counter())
 
-    def white(data: Any) -> None:
-        shape = (left.size,)
-        at = numpyro.sample(WHITE, ImproperUniform(constraints.real_vector, (), shape))
-        numpyro.factor("density", left.density(data["place"] + data["root"] @ at, data["known"]))
-
     @jax.jit
     def finish(points: Any, number: Any, seed: Any, chain: Any, data: Any) -> dict[str, Any]:
         key = jax.random.split(jax.random.fold_in(jax.random.key(seed), 1), chains)[chain]
 
-        def each(point: Any, number: Any) -> dict[str, Any]:
-            rest = left.read(data["place"] + data["root"] @ point)
+        def each(at: Any, number: Any) -> dict[str, Any]:
+            rest = left.read(point(data, at))
             return rest | one.complete(rest, data["known"], jax.random.fold_in(key, number))
 
         return jax.vmap(each)(points, number)
 
-    kernel = NUTS(white, target_accept_prob=target_accept, dense_mass=left.size < MANY)
     # arrays of NumPy: what JAX would compile to make its own waits for what the pool compiles
-    seed, zero = np.int64(problem.seed), np.zeros(left.size)
-    data = {"known": jax.device_put(one.data), "place": zero, "root": np.eye(left.size)}
+    seed, zero, every = np.int64(problem.seed), np.zeros(left.size), np.arange(left.size)
+    data = {"known": jax.device_put(one.data), "mode": vars(standard(every, left.size))}
     with ThreadPoolExecutor() as pool:  # programs are compiled while others are written, and chains run
-        slope = pool.submit(jax.jit(jax.value_and_grad(left.density)).lower(zero, one.data).compile, ONCE)
-        compiling = sampler(kernel, data, pool, {WHITE: zero}, chains=chains, warmup=warmup)
+        climbing = pool.submit(slope(left, one.data))
+        drawing = NUTS(white(left), target_accept_prob=target_accept)
+        compiling = sampler(drawing, data, pool, {WHITE: zero}, chains=chains, warmup=warmup)
         batch = np.zeros((BATCH, left.size)), np.arange(BATCH), seed, np.int32(0)
         finishing = pool.submit(finish.lower(*batch, data).compile)
         times.append(time.perf_counter())
-        compiled = slope.result()
-
-        def density(point: np.ndarray) -> tuple[float, np.ndarray]:
-            value, gradient = compiled(point, data["known"])
-            return float(value), np.asarray(gradient)
-
-        top = mode(density, left.size)
-        data |= {"place": top.place, "root": top.root}
+        density = climbing.result()
+        top = mode(density, left.size, every)
+        data["mode"] = vars(top)
         starts = [{WHITE: at} for at in _starts(density, top, chains, problem.seed)]
         times.append(time.perf_counter())
         free = run(compiling, data, problem, starts, engine="collapsed", draws=draws)
@@ -104,7 +88,7 @@ def collapsed(
     sites = {name: _chains(chains, count, [each[name] for each in done]) for name in done[0]}
     seconds = free.seconds | dict(zip(("moments", "trace", "mode"), np.diff(times).tolist(), strict=True))
     seconds["complete"] = time.perf_counter() - start
-    basis = Basis(top.place + points @ top.root.T, -free.stats["potential_energy"], one.data["moments"])
+    basis = Basis(top.at(points), -free.stats["potential_energy"], one.data["moments"])
     return replace(free, sites=sites, data=problem.data, seconds=seconds, basis=basis)
 
 
@@ -112,7 +96,7 @@ def _starts(density: Slope, top: Mode, chains: int, seed: int) -> list[np.ndarra
     """Where chains begin, about a mode and wider apart than the draws; [coordinate]."""
     found = []
     for at in np.random.default_rng(seed).uniform(-2.0, 2.0, (chains, len(top.place))):
-        while not np.isfinite(density(top.place + top.root @ at)[0]) and np.abs(at).max() > 1e-3:
+        while not np.isfinite(density(top.at(at))[0]) and np.abs(at).max() > 1e-3:
             at = at / 2
         found.append(at)
     return found

@@ -5,27 +5,32 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import jax
+import numpy as np
 from numpyro.infer import NUTS
 
 from bayesmtl.aggregated import aggregate
 from bayesmtl.chains import Problem, Run, run, sampler
 from bayesmtl.condensed import condense
+from bayesmtl.modes import mode, standard
 from bayesmtl.parts import Chance, Count
 from bayesmtl.pilot import pilot
+from bayesmtl.space import space
+from bayesmtl.white import WHITE, point, slope, white
 
 
 def nuts(
     problem: Problem,
     *,
     chains: Count = 4,
-    warmup: Count = 1000,
+    warmup: Count = 500,
     draws: Count = 1000,
     target_accept: Chance = 0.9,
 ) -> Run:
     """Draw from the posterior by Hamiltonian Monte Carlo with trajectories that stop by themselves.
 
     ``warmup`` iterations per chain adapt the step size and the mass matrix and are thrown away. A pilot fit
-    says where the data put each weight and each effect, and the sampler sees how far they are from there.
+    says where the data put each weight and each effect, and the sampler sees how far they are from there; it
+    sees the other parameters in axes in which the normal distribution at their mode is a standard one.
     Equal cells are computed once, and normal tasks of many rows, beside others, by their cross-products.
 
     References
@@ -35,16 +40,24 @@ def nuts(
     Phan, Pradhan and Jankowiak (2019). Composable effects for flexible and accelerated probabilistic
         programming in NumPyro. arXiv 1912.11554.
     """
-    start = time.perf_counter()
-    found = jax.device_put(pilot(problem.data, problem.design))
-    data = {**problem.data, "pilot": found}
-    seconds = {"pilot": time.perf_counter() - start}
-    start = time.perf_counter()
+    times = [time.perf_counter()]
+    data = {**problem.data, "pilot": jax.device_put(pilot(problem.data, problem.design))}
+    times.append(time.perf_counter())
     program, fewer = condense(problem.design, problem.program, data)
-    fewer = aggregate(problem.design, fewer)
-    seconds["cells"] = time.perf_counter() - start
-    kernel = NUTS(program, target_accept_prob=target_accept)
-    with ThreadPoolExecutor() as pool:
-        compiling = sampler(kernel, fewer, pool, chains=chains, warmup=warmup)
-        done = run(compiling, fewer, problem, engine="nuts", draws=draws)
-    return replace(done, data=data, seconds=seconds | done.seconds)
+    fewer = jax.device_put(aggregate(problem.design, fewer))
+    left = space(program, fewer)
+    times.append(time.perf_counter())
+    seen = {"known": fewer, "mode": vars(standard(left.parameters, left.size))}
+    with ThreadPoolExecutor() as pool:  # the mode is sought while the sampler is compiled
+        drawing = NUTS(white(left), target_accept_prob=target_accept)
+        compiling = sampler(drawing, seen, pool, chains=chains, warmup=warmup)
+        times.append(time.perf_counter())
+        seen["mode"] = vars(mode(slope(left, fewer)(), left.size, left.parameters))
+        times.append(time.perf_counter())
+        done = run(compiling, seen, problem, engine="nuts", draws=draws)
+    read = jax.jit(jax.vmap(jax.vmap(lambda at, seen: left.read(point(seen, at)), (0, None)), (0, None)))
+    sites = jax.tree.map(np.asarray, read(done.sites[WHITE], seen))
+    seconds = done.seconds | dict(
+        zip(("pilot", "cells", "trace", "mode"), np.diff(times).tolist(), strict=True)
+    )
+    return replace(done, sites=sites, data=data, seconds=seconds)

@@ -21,6 +21,7 @@ from bayesmtl.replay import astray
 from bayesmtl.runtime import ready
 from bayesmtl.spec import Model
 
+ALL = "all tasks"  # the name of the row that sums up all others
 SLIGHT = 4.0  # a difference of log densities below which its standard error says too little
 
 
@@ -68,7 +69,7 @@ def transfer(
     folds
         The most refits of each model; 0 is none, for cells and rows: those with a high k then stay high.
     alarm
-        The chance of a false verdict on any task, where none gains or loses.
+        The chance of a false verdict on any task, where none gains or loses; and that of one on all of them.
     seed
         Of refits; by default that of the joint fit.
     watch
@@ -77,12 +78,12 @@ def transfer(
     Returns
     -------
     DataFrame
-        A row for each task: its ``cells``; ``elpd`` and ``elpd_alone``, sums over these; ``gain``, their
-        difference, and ``se``, its standard error by the totals of groups, or of rows where there are none;
-        ``p`` of no gain, after Holm; the largest Pareto ``k`` of weights, if these were tried; how many cells
-        were ``refitted``, and of how many the k stays ``high``; and the ``verdict``: "helps", "harms" or
-        "can't tell". Below a gain of 4 none is given, as its standard error says too little, and none where
-        cells are high.
+        A row for each task, and a last one, "all tasks": the ``cells``; ``elpd`` and ``elpd_alone``, sums
+        over these; ``gain``, their difference, and ``se``, its standard error by the totals of groups, or of
+        rows where there are none; ``p`` of no gain, that of tasks after Holm; the largest Pareto ``k`` of
+        weights, if these were tried; how many cells were ``refitted``, and of how many the k stays ``high``;
+        and the ``verdict``: "helps", "harms" or "can't tell". Below a gain of 4 none is given, as its
+        standard error says too little, and none where cells are high.
 
     Raises
     ------
@@ -117,21 +118,28 @@ def transfer(
         alone = fit(apart, table, seed=start, watch=watch)
     both = left_out({"posterior": post, "alone": alone}, table, unit, group, folds, start)
     joint, apart_ = both["posterior"], both["alone"]
-    found = judged(joint.assign(gain=joint["elpd"] - apart_["elpd"]), alarm)
-    tasks = found.index
+    cells = joint.assign(
+        elpd_alone=apart_["elpd"],
+        gain=joint["elpd"] - apart_["elpd"],
+        k=np.maximum(joint["k"], apart_["k"]),
+        high=joint["high"] | apart_["high"],
+    )
+    return pd.concat([_told(cells, alarm), _told(cells.assign(task=ALL), alarm)]).rename_axis("task")
+
+
+def _told(cells: pd.DataFrame, alarm: float) -> pd.DataFrame:
+    """What left-out cells say of each task, in the order of appearance."""
+    by, found = cells.groupby("task", sort=False), judged(cells, alarm)
     told = pd.DataFrame(
         {
-            "cells": joint.groupby("task").size(),
-            "elpd": joint.groupby("task")["elpd"].sum(),
-            "elpd_alone": apart_.groupby("task")["elpd"].sum(),
-            "k": np.maximum(joint["k"], apart_["k"]).groupby(joint["task"]).max(),
-            "refitted": joint.groupby("task")["refitted"].sum(),
-            "high": (joint["high"] | apart_["high"]).groupby(joint["task"]).sum(),
+            "cells": by.size(),
+            **{name: by[name].sum() for name in ("elpd", "elpd_alone", "gain")},
+            **{name: found[name] for name in ("se", "p")},
+            "k": by["k"].max(),
+            **{name: by[name].sum() for name in ("refitted", "high")},
         }
-    ).loc[tasks]
-    verdict = found["verdict"].where(told["high"] == 0, "can't tell")
-    columns = ["cells", "elpd", "elpd_alone", "gain", "se", "p", "k", "refitted", "high", "verdict"]
-    return told.join(found.drop(columns="verdict")).assign(verdict=verdict)[columns]
+    )
+    return told.assign(verdict=found["verdict"].where(told["high"] == 0, "can't tell"))
 
 
 def judged(gains: pd.DataFrame, alarm: float) -> pd.DataFrame:

@@ -11,10 +11,8 @@ from functools import partial, reduce
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import numpyro
-from numpyro.distributions import ImproperUniform, constraints
+from numpyro.handlers import block, seed, substitute, trace
 from numpyro.infer import NUTS
 
 from bayesmtl.aggregated import aggregate
@@ -22,9 +20,8 @@ from bayesmtl.basis import added
 from bayesmtl.collapsed import collapse
 from bayesmtl.collapsible import burden, refusal
 from bayesmtl.condensed import condense
-from bayesmtl.coordinates import places
+from bayesmtl.coordinates import free, places
 from bayesmtl.design import Design
-from bayesmtl.engines.collapsed import MANY, WHITE
 from bayesmtl.errors import Finding, ModelError
 from bayesmtl.left_out.held_out import LARGE, by_family
 from bayesmtl.modes import mode
@@ -34,6 +31,7 @@ from bayesmtl.pilot import pilot
 from bayesmtl.program import Program
 from bayesmtl.replay import replay
 from bayesmtl.space import space
+from bayesmtl.white import WHITE, point, slope, white
 
 GONE = 1e-30  # the power of a cell that is left out; NumPyro takes no 0
 WARMUP = 500  # iterations at most of a fold, whose chains are held against each other
@@ -111,21 +109,26 @@ def _sampled(
 ) -> Way:
     """As ``nuts`` draws it, about a pilot fit: of all cells, or where groups and tasks go, of each fold's."""
     options = settings("engines", {**design.model.engine, "kind": "nuts"})
-    known = None if unit in LARGE else pilot(data, design)
+    known = pilot(data, design)
+    sampled, whole = condense(design, program, {**data, "pilot": jax.device_put(known)})
+    left = space(sampled, whole)
+    top = vars(mode(slope(left, whole)(), left.size, left.parameters))
     folds = []
     for where in out:
         fold = _without(design, where)
         cells = {f.name: {**data["cells"][f.name], "power": f.power} for f in fold.families}
         given = {**data, "cells": cells}
-        given["pilot"] = pilot(given, fold) if known is None else known
-        sampled, fewer = condense(fold, program, given)
-        folds.append(jax.device_put(aggregate(fold, fewer)))
-    kernel = NUTS(sampled, target_accept_prob=options["target_accept"])
+        given["pilot"] = pilot(given, fold) if unit in LARGE else known
+        fewer = aggregate(fold, condense(fold, program, given)[1])
+        folds.append(jax.device_put({"known": fewer, "mode": top}))
 
-    def read(point: Any, data: Mapping[str, Any], key: Any) -> dict[str, Any]:
-        return kernel.postprocess_fn((data,), {})(point)
+    def read(at: Any, data: Mapping[str, Any], key: Any) -> dict[str, Any]:
+        with block(), trace() as seen:
+            seed(substitute(sampled, data=left.read(point(data, at[WHITE]))), key)(data["known"])
+        return {name: site["value"] for name, site in seen.items() if free(site) or "axes" in site}
 
-    return Way(kernel, min(options["warmup"], WARMUP), folds, lambda key: None, read)
+    drawing = NUTS(white(left), target_accept_prob=options["target_accept"])
+    return Way(drawing, min(options["warmup"], WARMUP), folds, lambda key: None, read)
 
 
 def _without(design: Design, out: np.ndarray) -> Design:
@@ -142,34 +145,23 @@ def _integrated(
     options = settings("engines", {**design.model.engine, "kind": "collapsed"})
     one, local = collapse(design, program, data), places(program, data, design)[0].group
     left = space(one.program, one.data)
-    zero = jnp.zeros(left.size)
-    slope = jax.jit(jax.value_and_grad(left.density)).lower(zero, one.data).compile()
-
-    def density(point: np.ndarray) -> tuple[float, np.ndarray]:
-        value, gradient = slope(jnp.asarray(point), one.data)
-        return float(value), np.asarray(gradient)
-
-    top = mode(density, left.size)
-
-    def white(data: Any) -> None:
-        at = numpyro.sample(WHITE, ImproperUniform(constraints.real_vector, (), (left.size,)))
-        numpyro.factor("density", left.density(data["place"] + data["root"] @ at, data["known"]))
+    top = mode(slope(left, one.data)(), left.size, np.arange(left.size))
 
     def start(key: Any) -> dict[str, Any]:
         return {WHITE: jax.random.uniform(key, (left.size,), minval=-WIDE, maxval=WIDE)}
 
-    def read(point: Any, data: Mapping[str, Any], key: Any) -> dict[str, Any]:
-        rest = left.read(data["place"] + data["root"] @ point[WHITE])
+    def read(at: Any, data: Mapping[str, Any], key: Any) -> dict[str, Any]:
+        rest = left.read(point(data, at[WHITE]))
         sites = rest | one.complete(rest, data["known"], key)
         return sites | replay(program, data["known"], sites, key, observed=True)[0]
 
     every = _alike(
         [moments(_dropped(design, where), local, joint) for where in out], one.data["moments"], joint
     )
-    axes = {"place": jnp.asarray(top.place), "root": jnp.asarray(top.root)}
-    folds = [{"known": {**one.data, "moments": jax.device_put(m.data)}, **axes} for m in every]
-    kernel = NUTS(white, target_accept_prob=options["target_accept"], dense_mass=left.size < MANY)
-    return Way(kernel, options["warmup"], folds, start, read)
+    moved = [{**one.data, "moments": jax.device_put(m.data)} for m in every]
+    folds = [{"known": known, "mode": jax.device_put(vars(top))} for known in moved]
+    drawing = NUTS(white(left), target_accept_prob=options["target_accept"])
+    return Way(drawing, options["warmup"], folds, start, read)
 
 
 def _dropped(design: Design, out: np.ndarray) -> Design:

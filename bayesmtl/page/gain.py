@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
+from bayesmtl.left_out.gain import ALL
 from bayesmtl.page.figures import ACCENT, FAINT, INK, PROB, WIDTH, Picture, embed
 from bayesmtl.page.numbers import NONE, Estimate, count, estimate, joined, plain
 from bayesmtl.page.plots import MOST, shortened
@@ -17,6 +18,7 @@ WORDS = {"helps": "helped", "harms": "harmed"}
 
 def verdict(frame: pd.DataFrame) -> str:
     """Which tasks gained and which lost, in a sentence or two."""
+    whole, frame = frame.loc[ALL], frame.drop(ALL)
     said = []
     for kind, verb in WORDS.items():
         own = frame[frame["verdict"] == kind].sort_values("gain", key=np.abs, ascending=False)
@@ -24,7 +26,10 @@ def verdict(frame: pd.DataFrame) -> str:
         said.append(f"Sharing {verb} {joined(named, most=4)} in log predictive density" if named else "")
     unsure = list(map(str, frame.index[frame["verdict"] == "can't tell"]))
     if not any(said):
-        return f"Whether sharing helped or harmed {joined(unsure, most=4)} can't be told from this table."
+        text = f"Whether sharing helped or harmed {joined(unsure, most=4)} can't be told from this table"
+        if whole["verdict"] in WORDS:
+            text += f", but all of them together it {WORDS[whole['verdict']]} by {_gain(whole)}"
+        return f"{text}."
     text = ". ".join(filter(None, said))
     if not said[1]:
         text += ", and harmed none that can be told" if unsure else ", and harmed none"
@@ -34,20 +39,22 @@ def verdict(frame: pd.DataFrame) -> str:
 
 
 def table_of(frame: pd.DataFrame) -> Table:
-    """The rows of ``transfer`` as text, the largest gains and losses first."""
+    """The rows of ``transfer`` as text: all tasks, and then each, the largest gains and losses first."""
     rows: list[list[str | Estimate]] = []
-    for name, row in frame.sort_values("gain", key=np.abs, ascending=False).iterrows():
+    tasks = frame.drop(ALL).sort_values("gain", key=np.abs, ascending=False)
+    for name, row in [(ALL, frame.loc[ALL]), *tasks.iterrows()]:
         per_cell = estimate(*(end / row["cells"] for end in (row["gain"], *_ends(row))))
         p, cells = _p(row["p"]), f"{row['cells']:,}"
         rows.append([str(name), _gain(row), per_cell, p, cells, str(row["verdict"])])
     head = ["task", "gain", "gain for each cell", "p of none, after Holm", "cells", "sharing"]
-    table, high = cut(head, rows, {5}), int(frame["high"].sum())
+    table, high = cut(head, rows, {5}), int(frame.loc[ALL, "high"])
     words = f"Pareto k is above 0.7 for {count(high, 'cell')}, whose tasks are given no verdict."
     return replace(table, note=f"{table.note} {words}".strip()) if high else table
 
 
 def picture(frame: pd.DataFrame) -> Picture:
     """The gain of each task, with its interval; of many tasks the largest."""
+    frame = frame.drop(ALL)
     shown = frame.sort_values("gain", key=np.abs, ascending=False).head(MOST).sort_values("gain")
     ends = np.array([_ends(row) for _, row in shown.iterrows()])
     figure, axes = plt.subplots(figsize=(WIDTH, 0.55 + 0.24 * max(len(shown), 2)))
