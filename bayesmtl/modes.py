@@ -20,9 +20,9 @@ class Mode:
     place
         [dimension].
     some
-        The dimensions in which it was sought; in the others the distribution is a standard one.
+        The dimensions in which the covariance is another than the identity; their numbers.
     root
-        A square root of the covariance in these: its columns are the axes, in their lengths.
+        A square root of it in these: its columns are the axes, in their lengths.
     """
 
     place: np.ndarray
@@ -36,8 +36,8 @@ class Mode:
         return found
 
 
-def standard(some: np.ndarray, size: int) -> Mode:
-    """The standard normal distribution of some dimensions, some of which are told apart."""
+def standard(size: int, some: np.ndarray) -> Mode:
+    """The standard normal distribution, as one whose covariance in some dimensions may be another."""
     return Mode(np.zeros(size), some, np.eye(len(some)))
 
 
@@ -67,28 +67,31 @@ def climb(density: Slope, start: np.ndarray, gradient: float = 1e-3) -> Optimize
     return minimize(descent, start, jac=True, method="BFGS", options={"gtol": gradient})
 
 
-def mode(density: Slope, size: int, some: np.ndarray) -> Mode:
-    """The mode of a density of some dimensions, sought from 0.
+def mode(density: Slope, size: int, sought: np.ndarray, some: np.ndarray, block: np.ndarray) -> Mode:
+    """The mode of a density, sought from 0, and how wide it is there.
 
     Parameters
     ----------
     density
         As ``climb`` takes it.
-    some
-        The dimensions to seek it in. In the others the density is taken to be a standard normal one.
+    sought
+        The dimensions to seek it in; in the others it is taken to be at 0.
+    some, block
+        The dimensions in which the density is not taken to be a standard normal one, and which of these are
+        correlated with each other: those of the same block.
     """
 
     def point(own: np.ndarray) -> np.ndarray:
         whole = np.zeros(size)
-        whole[some] = own
+        whole[sought] = own
         return whole
 
     def within(own: np.ndarray) -> tuple[float, np.ndarray]:
         value, slope = density(point(own))
-        return value, slope[some]
+        return value, slope[sought]
 
-    place, away = climb(within, np.zeros(len(some))).x, STEP * np.eye(len(some))
-    curvature = np.array([within(place - a)[1] - within(place + a)[1] for a in away]) / (2 * STEP)
-    curvature = curvature.reshape(len(some), len(some))
+    top, away = point(climb(within, np.zeros(len(sought))).x), STEP * np.eye(size)[some]
+    curvature = [(density(top - a)[1] - density(top + a)[1])[some] / (2 * STEP) for a in away]
+    curvature = np.reshape(curvature, (len(some), len(some))) * (block[:, None] == block)
     values, axes = np.linalg.eigh((curvature + curvature.T) / 2)
-    return Mode(point(place), some, axes / np.sqrt(np.maximum(values, LEAST)))
+    return Mode(top, some, axes / np.sqrt(np.maximum(values, LEAST)))

@@ -28,27 +28,30 @@ class Space:
         The log density of a point [dimension], given the program's data.
     read
         The values of the latent sites at a point.
-    parameters
-        Which dimensions are of parameters, and not of what is standard given them; their numbers.
+    parameters, linear
+        Whether each dimension is of a parameter, and not of what is standard given these; and whether linear
+        predictors are linear in it, given the others; [dimension].
     """
 
     size: int
     density: Callable[[Array, Mapping[str, Any]], Array]
     read: Callable[[Array], dict[str, Array]]
     parameters: np.ndarray
+    linear: np.ndarray
 
 
 def space(program: Callable[..., Any], data: Mapping[str, Any]) -> Space:
     """The unconstrained space of a program whose supports are always the same."""
     supports: dict[str, Any] = {}
-    named: dict[str, bool] = {}
+    kinds: dict[str, tuple[bool, bool]] = {}
 
     def look() -> dict[str, Array]:
         with block(), trace() as sites:
             seed(program, 0)(data)
         latent = {name: site for name, site in sites.items() if free(site)}
         supports.update({name: site["fn"].support for name, site in latent.items()})
-        named.update({name: bool(site["infer"].get("of")) for name, site in latent.items()})
+        infer = {name: site["infer"] for name, site in latent.items()}
+        kinds.update({n: (bool(own.get("of")), bool(own.get("linear"))) for n, own in infer.items()})
         return {name: biject_to(one).inv(sites[name]["value"]) for name, one in supports.items()}
 
     like = jax.tree.map(lambda one: jnp.zeros(one.shape, one.dtype), jax.eval_shape(look))
@@ -62,5 +65,5 @@ def space(program: Callable[..., Any], data: Mapping[str, Any]) -> Space:
     def read(point: Array) -> dict[str, Array]:
         return {name: biject_to(supports[name])(value) for name, value in shaped(point).items()}
 
-    own = ravel_pytree({name: np.full(one.shape, float(named[name])) for name, one in like.items()})[0]
-    return Space(len(flat), density, read, np.flatnonzero(own))
+    each = (np.concatenate([np.full(like[n].size, kinds[n][k]) for n in sorted(like)]) for k in (0, 1))
+    return Space(len(flat), density, read, *each)

@@ -14,6 +14,7 @@ from bayesmtl.sites import STANDARD, Array
 from bayesmtl.space import Space
 
 WHITE = f"white{STANDARD}"
+FEW = 400  # dimensions, of which a product with all axes takes as long as a gradient of a small model
 
 
 def white(left: Space) -> Callable[[Mapping[str, Any]], None]:
@@ -27,6 +28,16 @@ def white(left: Space) -> Callable[[Mapping[str, Any]], None]:
         numpyro.factor("density", left.density(point(data, at), data["known"]))
 
     return program
+
+
+def blocks(left: Space) -> tuple[np.ndarray, np.ndarray]:
+    """The dimensions in which a posterior is not taken to be standard normal, and the block of each.
+
+    All of few, and of many those of parameters. What predictors are linear in is nearly normal given the
+    rest, whatever that is; axes in which both are mixed would bend as the rest moves.
+    """
+    some = np.arange(left.size) if left.size <= FEW else np.flatnonzero(left.parameters)
+    return some, left.linear[some]
 
 
 def slope(left: Space, known: Mapping[str, Any]) -> Callable[[], Slope]:

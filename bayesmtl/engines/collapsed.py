@@ -63,7 +63,7 @@ def collapsed(
 
     # arrays of NumPy: what JAX would compile to make its own waits for what the pool compiles
     seed, zero, every = np.int64(problem.seed), np.zeros(left.size), np.arange(left.size)
-    data = {"known": jax.device_put(one.data), "mode": vars(standard(every, left.size))}
+    data = {"known": jax.device_put(one.data), "mode": vars(standard(left.size, every))}
     with ThreadPoolExecutor() as pool:  # programs are compiled while others are written, and chains run
         climbing = pool.submit(slope(left, one.data))
         drawing = NUTS(white(left), target_accept_prob=target_accept)
@@ -72,7 +72,7 @@ def collapsed(
         finishing = pool.submit(finish.lower(*batch, data).compile)
         times.append(time.perf_counter())
         density = climbing.result()
-        top = mode(density, left.size, every)
+        top = mode(density, left.size, every, every, 0 * every)
         data["mode"] = vars(top)
         starts = [{WHITE: at} for at in _starts(density, top, chains, problem.seed)]
         times.append(time.perf_counter())

@@ -15,7 +15,7 @@ from bayesmtl.modes import mode, standard
 from bayesmtl.parts import Chance, Count
 from bayesmtl.pilot import pilot
 from bayesmtl.space import space
-from bayesmtl.white import WHITE, point, slope, white
+from bayesmtl.white import WHITE, blocks, point, slope, white
 
 
 def nuts(
@@ -30,7 +30,8 @@ def nuts(
 
     ``warmup`` iterations per chain adapt the step size and the mass matrix and are thrown away. A pilot fit
     says where the data put each weight and each effect, and the sampler sees how far they are from there; it
-    sees the other parameters in axes in which the normal distribution at their mode is a standard one.
+    sees all of this and the other parameters in axes in which the normal distribution at the mode is a
+    standard one, of more than 400 numbers only the parameters.
     Equal cells are computed once, and normal tasks of many rows, beside others, by their cross-products.
 
     References
@@ -47,12 +48,15 @@ def nuts(
     fewer = jax.device_put(aggregate(problem.design, fewer))
     left = space(program, fewer)
     times.append(time.perf_counter())
-    seen = {"known": fewer, "mode": vars(standard(left.parameters, left.size))}
+    some, block = blocks(left)
+    seen = {"known": fewer, "mode": vars(standard(left.size, some))}
     with ThreadPoolExecutor() as pool:  # the mode is sought while the sampler is compiled
         drawing = NUTS(white(left), target_accept_prob=target_accept)
         compiling = sampler(drawing, seen, pool, chains=chains, warmup=warmup)
         times.append(time.perf_counter())
-        seen["mode"] = vars(mode(slope(left, fewer)(), left.size, left.parameters))
+        seen["mode"] = vars(
+            mode(slope(left, fewer)(), left.size, np.flatnonzero(left.parameters), some, block)
+        )
         times.append(time.perf_counter())
         done = run(compiling, seen, problem, engine="nuts", draws=draws)
     read = jax.jit(jax.vmap(jax.vmap(lambda at, seen: left.read(point(seen, at)), (0, None)), (0, None)))

@@ -31,7 +31,7 @@ from bayesmtl.pilot import pilot
 from bayesmtl.program import Program
 from bayesmtl.replay import replay
 from bayesmtl.space import space
-from bayesmtl.white import WHITE, point, slope, white
+from bayesmtl.white import WHITE, blocks, point, slope, white
 
 GONE = 1e-30  # the power of a cell that is left out; NumPyro takes no 0
 WARMUP = 500  # iterations at most of a fold, whose chains are held against each other
@@ -112,7 +112,7 @@ def _sampled(
     known = pilot(data, design)
     sampled, whole = condense(design, program, {**data, "pilot": jax.device_put(known)})
     left = space(sampled, whole)
-    top = vars(mode(slope(left, whole)(), left.size, left.parameters))
+    top = vars(mode(slope(left, whole)(), left.size, np.flatnonzero(left.parameters), *blocks(left)))
     folds = []
     for where in out:
         fold = _without(design, where)
@@ -145,7 +145,8 @@ def _integrated(
     options = settings("engines", {**design.model.engine, "kind": "collapsed"})
     one, local = collapse(design, program, data), places(program, data, design)[0].group
     left = space(one.program, one.data)
-    top = mode(slope(left, one.data)(), left.size, np.arange(left.size))
+    every = np.arange(left.size)
+    top = mode(slope(left, one.data)(), left.size, every, every, 0 * every)
 
     def start(key: Any) -> dict[str, Any]:
         return {WHITE: jax.random.uniform(key, (left.size,), minval=-WIDE, maxval=WIDE)}
@@ -155,10 +156,10 @@ def _integrated(
         sites = rest | one.complete(rest, data["known"], key)
         return sites | replay(program, data["known"], sites, key, observed=True)[0]
 
-    every = _alike(
+    sums = _alike(
         [moments(_dropped(design, where), local, joint) for where in out], one.data["moments"], joint
     )
-    moved = [{**one.data, "moments": jax.device_put(m.data)} for m in every]
+    moved = [{**one.data, "moments": jax.device_put(m.data)} for m in sums]
     folds = [{"known": known, "mode": jax.device_put(vars(top))} for known in moved]
     drawing = NUTS(white(left), target_accept_prob=options["target_accept"])
     return Way(drawing, options["warmup"], folds, start, read)
