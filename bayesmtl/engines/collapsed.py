@@ -17,6 +17,7 @@ from bayesmtl.parts import Chance, Count
 from bayesmtl.space import space
 from bayesmtl.white import WHITE, point, slope, white
 
+MANY = 37  # from so many dimensions on, what a warm-up of 149 says of correlations is not worth having
 BATCH = 500  # draws that a program completes at once
 
 
@@ -24,7 +25,7 @@ def collapsed(
     problem: Problem,
     *,
     chains: Count = 4,
-    warmup: Count = 300,
+    warmup: Count = 149,
     draws: Count = 1000,
     target_accept: Chance = 0.9,
 ) -> Run:
@@ -33,7 +34,8 @@ def collapsed(
     For normal tasks. Offsets, weights and group effects are integrated out: what is left has few dimensions
     and no funnels, and since the responses enter by their cross-products a gradient costs the same for any
     number of rows. The chains see it in axes in which the normal distribution at its mode is a standard one,
-    and begin about there. Each draw is completed by one of the coefficients from their normal distribution.
+    and begin about there; up to 149 iterations of ``warmup`` adapt to all of their own draws at once. Each
+    draw is completed by one of the coefficients from their normal distribution.
 
     References
     ----------
@@ -66,7 +68,7 @@ def collapsed(
     data = {"known": jax.device_put(one.data), "mode": vars(standard(left.size, every))}
     with ThreadPoolExecutor() as pool:  # programs are compiled while others are written, and chains run
         climbing = pool.submit(slope(left, one.data))
-        drawing = NUTS(white(left), target_accept_prob=target_accept)
+        drawing = NUTS(white(left), target_accept_prob=target_accept, dense_mass=left.size < MANY)
         compiling = sampler(drawing, data, pool, {WHITE: zero}, chains=chains, warmup=warmup)
         batch = np.zeros((BATCH, left.size)), np.arange(BATCH), seed, np.int32(0)
         finishing = pool.submit(finish.lower(*batch, data).compile)

@@ -18,10 +18,11 @@ from numpyro.infer import NUTS
 from bayesmtl.aggregated import aggregate
 from bayesmtl.basis import added
 from bayesmtl.collapsed import collapse
-from bayesmtl.collapsible import burden, refusal
+from bayesmtl.collapsible import refusal
 from bayesmtl.condensed import condense
 from bayesmtl.coordinates import free, places
 from bayesmtl.design import Design
+from bayesmtl.engines.collapsed import MANY
 from bayesmtl.errors import Finding, ModelError
 from bayesmtl.left_out.held_out import LARGE, by_family
 from bayesmtl.modes import mode
@@ -87,8 +88,7 @@ def way(
     if held and joint:
         problem = "has correlated residuals of tasks that are not normal."
         raise ModelError(Finding("residual", problem, 'Use unit = "cell".'))
-    slow = asked == "nuts" or (asked in ("auto", "svi") and bool(burden(*model)))
-    if held or (slow and not joint):
+    if held or (asked == "nuts" and not joint):
         return _sampled(*model, out, unit)
     return _integrated(*model, out, joint)
 
@@ -161,7 +161,8 @@ def _integrated(
     )
     moved = [{**one.data, "moments": jax.device_put(m.data)} for m in sums]
     folds = [{"known": known, "mode": jax.device_put(vars(top))} for known in moved]
-    drawing = NUTS(white(left), target_accept_prob=options["target_accept"])
+    accept, dense = options["target_accept"], left.size < MANY
+    drawing = NUTS(white(left), target_accept_prob=accept, dense_mass=dense)
     return Way(drawing, options["warmup"], folds, start, read)
 
 
