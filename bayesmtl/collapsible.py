@@ -1,4 +1,4 @@
-"""Whether the coefficients of a model can be integrated out."""
+"""Whether the coefficients of a model can be integrated out, and whether that pays."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +14,7 @@ from bayesmtl.parts import settings
 from bayesmtl.program import Program
 from bayesmtl.sites import STANDARD
 
+SMALL = 60_000  # with fewer products in the blocks of tasks a gradient is short, whatever the rows
 MOST = 500  # coefficients that no blocks tell apart; a gradient takes the square of them times the columns
 
 
@@ -52,6 +53,21 @@ def refusal(design: Design, program: Program, data: Mapping[str, Any]) -> str:
 
     jax.eval_shape(look)
     return said[0] if said else ""
+
+
+def burden(design: Design, program: Program, data: Mapping[str, Any]) -> str:
+    """Why a gradient without the coefficients would take longer than one with them; empty if it would not.
+
+    Tasks that stand apart have cross-products of their own, which are larger than the rows of short tables.
+    """
+    tasks, size = len(design.line), 1 + len(design.feature)
+    cells = sum(len(family.y) for family in design.families)
+    if tasks * size**3 < SMALL or 2 * tasks * size**2 < cells:
+        return ""
+    names: set[str] = set()
+    jax.eval_shape(lambda: names.update(linear(latent(program, data))))
+    few = f"{tasks} tasks have too few rows for cross-products to pay"
+    return few if blocks(design, names).tasks else ""
 
 
 def required(design: Design, program: Program, data: Mapping[str, Any], remedy: str) -> None:

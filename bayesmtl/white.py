@@ -8,13 +8,13 @@ import numpy as np
 import numpyro
 from numpyro.distributions import ImproperUniform, constraints
 
-from bayesmtl.modes import Slope
+from bayesmtl.modes import Mode, Slope, mode, standard
 from bayesmtl.runtime import ONCE
 from bayesmtl.sites import STANDARD, Array
 from bayesmtl.space import Space
 
 WHITE = f"white{STANDARD}"
-FEW = 400  # dimensions, of which a product with all axes takes as long as a gradient of a small model
+FEW = 400  # dimensions, of which a product with all axes takes little beside a gradient
 
 
 def white(left: Space) -> Callable[[Mapping[str, Any]], None]:
@@ -30,14 +30,22 @@ def white(left: Space) -> Callable[[Mapping[str, Any]], None]:
     return program
 
 
-def blocks(left: Space) -> tuple[np.ndarray, np.ndarray]:
-    """The dimensions in which a posterior is not taken to be standard normal, and the block of each.
+def unseen(left: Space) -> Mode:
+    """What ``seen_from`` gives of many dimensions, and the shapes of what it gives of few."""
+    return standard(left.size, np.arange(left.size if left.size <= FEW else 0))
 
-    All of few, and of many those of parameters. What predictors are linear in is nearly normal given the
-    rest, whatever that is; axes in which both are mixed would bend as the rest moves.
+
+def seen_from(left: Space, known: Mapping[str, Any]) -> Mode:
+    """The mode of the parameters, and the axes there in which the posterior of few dimensions is sampled.
+
+    What predictors are linear in is nearly normal given the rest, whatever that is; axes in which both are
+    mixed would bend as the rest moves. Of many dimensions a product with all axes would take longer than it
+    saves, and they are seen as they are.
     """
-    some = np.arange(left.size) if left.size <= FEW else np.flatnonzero(left.parameters)
-    return some, left.linear[some]
+    if left.size > FEW:
+        return unseen(left)
+    sought = np.flatnonzero(left.parameters)
+    return mode(slope(left, known)(), left.size, sought, np.arange(left.size), left.linear)
 
 
 def slope(left: Space, known: Mapping[str, Any]) -> Callable[[], Slope]:

@@ -13,7 +13,7 @@ from scipy.stats import beta, multivariate_normal
 import bayesmtl as bm
 from bayesmtl.arrow import Arrow, Prior, eliminate, log_integral, place
 from bayesmtl.collapsed import collapse
-from bayesmtl.collapsible import refusal
+from bayesmtl.collapsible import burden, refusal
 from bayesmtl.coordinates import free, latent, linear
 from bayesmtl.correlations import Slopes
 from bayesmtl.encoded import encode
@@ -337,6 +337,18 @@ def test_what_cannot_be_integrated_out_is_said_and_sampled(double, reason, given
     design = encode(model, rows.assign(counts=np.arange(len(rows)) % 4))
     program, data = build(design), jax.tree.map(jnp.asarray, design.data)
     assert refusal(design, program, data) == reason
+
+
+@pytest.mark.parametrize(("size", "pays"), [(500, False), (10_000, True)])
+def test_tasks_with_few_rows_are_sampled_since_their_cross_products_are_larger(double, size, pays):
+    draw = np.random.default_rng(1)
+    found = pd.DataFrame(draw.normal(size=(size, 15)), columns=[f"x{i}" for i in range(14)] + ["y"])
+    found["school"] = draw.permutation(np.arange(size) % 19).astype(str)
+    tasks = {"by": "school", "outcome": "y", "kind": "gaussian"}
+    design = encode(bm.Model(tasks=tasks, formula=" + ".join(found.columns[:14])), found)
+    program, data = build(design), jax.tree.map(jnp.asarray, design.data)
+    few = "" if pays else "19 tasks have too few rows for cross-products to pay"
+    assert refusal(design, program, data) == "" and burden(design, program, data) == few
 
 
 def test_asked_for_in_vain_it_is_a_finding(double):

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from bayesmtl.chains import Problem, Progress, Run
-from bayesmtl.collapsible import refusal
+from bayesmtl.collapsible import burden, refusal
 from bayesmtl.parts import Chance, Count, find
 
 
@@ -27,7 +27,7 @@ def auto(
         Monte Carlo. Journal of Machine Learning Research 15, 1593-1623.
     """
     model = problem.design, problem.program, problem.data
-    reason = refusal(*model)
+    reason = refusal(*model) or burden(*model)
     chosen = "nuts" if reason else "collapsed"
     name = f"nuts, as {reason}" if reason else chosen
 

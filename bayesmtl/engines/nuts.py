@@ -11,27 +11,25 @@ from numpyro.infer import NUTS
 from bayesmtl.aggregated import aggregate
 from bayesmtl.chains import Problem, Run, run, sampler
 from bayesmtl.condensed import condense
-from bayesmtl.modes import mode, standard
 from bayesmtl.parts import Chance, Count
 from bayesmtl.pilot import pilot
 from bayesmtl.space import space
-from bayesmtl.white import WHITE, blocks, point, slope, white
+from bayesmtl.white import WHITE, point, seen_from, unseen, white
 
 
 def nuts(
     problem: Problem,
     *,
     chains: Count = 4,
-    warmup: Count = 500,
+    warmup: Count = 1000,
     draws: Count = 1000,
     target_accept: Chance = 0.9,
 ) -> Run:
     """Draw from the posterior by Hamiltonian Monte Carlo with trajectories that stop by themselves.
 
     ``warmup`` iterations per chain adapt the step size and the mass matrix and are thrown away. A pilot fit
-    says where the data put each weight and each effect, and the sampler sees how far they are from there; it
-    sees all of this and the other parameters in axes in which the normal distribution at the mode is a
-    standard one, of more than 400 numbers only the parameters.
+    says where the data put each weight and each effect, and the sampler sees how far they are from there; of
+    up to 400 numbers it sees them in axes in which the normal distribution at the mode is a standard one.
     Equal cells are computed once, and normal tasks of many rows, beside others, by their cross-products.
 
     References
@@ -48,15 +46,12 @@ def nuts(
     fewer = jax.device_put(aggregate(problem.design, fewer))
     left = space(program, fewer)
     times.append(time.perf_counter())
-    some, block = blocks(left)
-    seen = {"known": fewer, "mode": vars(standard(left.size, some))}
+    seen = {"known": fewer, "mode": vars(unseen(left))}
     with ThreadPoolExecutor() as pool:  # the mode is sought while the sampler is compiled
         drawing = NUTS(white(left), target_accept_prob=target_accept)
         compiling = sampler(drawing, seen, pool, chains=chains, warmup=warmup)
         times.append(time.perf_counter())
-        seen["mode"] = vars(
-            mode(slope(left, fewer)(), left.size, np.flatnonzero(left.parameters), some, block)
-        )
+        seen["mode"] = vars(seen_from(left, fewer))
         times.append(time.perf_counter())
         done = run(compiling, seen, problem, engine="nuts", draws=draws)
     read = jax.jit(jax.vmap(jax.vmap(lambda at, seen: left.read(point(seen, at)), (0, None)), (0, None)))

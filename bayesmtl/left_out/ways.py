@@ -18,7 +18,7 @@ from numpyro.infer import NUTS
 from bayesmtl.aggregated import aggregate
 from bayesmtl.basis import added
 from bayesmtl.collapsed import collapse
-from bayesmtl.collapsible import refusal
+from bayesmtl.collapsible import burden, refusal
 from bayesmtl.condensed import condense
 from bayesmtl.coordinates import free, places
 from bayesmtl.design import Design
@@ -32,7 +32,7 @@ from bayesmtl.pilot import pilot
 from bayesmtl.program import Program
 from bayesmtl.replay import replay
 from bayesmtl.space import space
-from bayesmtl.white import WHITE, blocks, point, slope, white
+from bayesmtl.white import WHITE, point, seen_from, slope, white
 
 GONE = 1e-30  # the power of a cell that is left out; NumPyro takes no 0
 WARMUP = 500  # iterations at most of a fold, whose chains are held against each other
@@ -88,7 +88,8 @@ def way(
     if held and joint:
         problem = "has correlated residuals of tasks that are not normal."
         raise ModelError(Finding("residual", problem, 'Use unit = "cell".'))
-    if held or (asked == "nuts" and not joint):
+    slow = asked == "nuts" or (asked in ("auto", "svi") and bool(burden(*model)))
+    if held or (slow and not joint):
         return _sampled(*model, out, unit)
     return _integrated(*model, out, joint)
 
@@ -112,7 +113,7 @@ def _sampled(
     known = pilot(data, design)
     sampled, whole = condense(design, program, {**data, "pilot": jax.device_put(known)})
     left = space(sampled, whole)
-    top = vars(mode(slope(left, whole)(), left.size, np.flatnonzero(left.parameters), *blocks(left)))
+    top = vars(seen_from(left, whole))
     folds = []
     for where in out:
         fold = _without(design, where)
