@@ -19,26 +19,13 @@ class Mode:
     ----------
     place
         [dimension].
-    some
-        The dimensions in which the covariance is another than the identity; their numbers.
     root
-        A square root of it in these: its columns are the axes, in their lengths.
+        A square root of the covariance: its columns are the axes, in their lengths; [dimension, axis]. Or
+        how long axes are that are the dimensions themselves; [dimension].
     """
 
     place: np.ndarray
-    some: np.ndarray
     root: np.ndarray
-
-    def at(self, point: np.ndarray) -> np.ndarray:
-        """Where points in the axes lie; [..., dimension]."""
-        found = self.place + point
-        found[..., self.some] = self.place[self.some] + point[..., self.some] @ self.root.T
-        return found
-
-
-def standard(size: int, some: np.ndarray) -> Mode:
-    """The standard normal distribution, as one whose covariance in some dimensions may be another."""
-    return Mode(np.zeros(size), some, np.eye(len(some)))
 
 
 Slope = Callable[[np.ndarray], tuple[float, np.ndarray]]  # a log density and its gradient at a point
@@ -67,31 +54,34 @@ def climb(density: Slope, start: np.ndarray, gradient: float = 1e-3) -> Optimize
     return minimize(descent, start, jac=True, method="BFGS", options={"gtol": gradient})
 
 
-def mode(density: Slope, size: int, sought: np.ndarray, some: np.ndarray, block: np.ndarray) -> Mode:
-    """The mode of a density, sought from 0, and how wide it is there.
+def mode(
+    density: Slope, size: int, sought: np.ndarray | None = None, block: np.ndarray | None = None
+) -> Mode:
+    """The mode of a density of some dimensions, sought from 0, and its covariance there.
 
     Parameters
     ----------
     density
         As ``climb`` takes it.
     sought
-        The dimensions to seek it in; in the others it is taken to be at 0.
-    some, block
-        The dimensions in which the density is not taken to be a standard normal one, and which of these are
-        correlated with each other: those of the same block.
+        In which dimensions it is sought, the others being 0; by default in all; [dimension].
+    block
+        Which dimensions are correlated with each other, those of the same block; by default all; [dimension].
     """
+    free = np.ones(size, bool) if sought is None else sought
+    block = np.zeros(size) if block is None else block
 
     def point(own: np.ndarray) -> np.ndarray:
         whole = np.zeros(size)
-        whole[sought] = own
+        whole[free] = own
         return whole
 
     def within(own: np.ndarray) -> tuple[float, np.ndarray]:
         value, slope = density(point(own))
-        return value, slope[sought]
+        return value, slope[free]
 
-    top, away = point(climb(within, np.zeros(len(sought))).x), STEP * np.eye(size)[some]
-    curvature = [(density(top - a)[1] - density(top + a)[1])[some] / (2 * STEP) for a in away]
-    curvature = np.reshape(curvature, (len(some), len(some))) * (block[:, None] == block)
-    values, axes = np.linalg.eigh((curvature + curvature.T) / 2)
-    return Mode(top, some, axes / np.sqrt(np.maximum(values, LEAST)))
+    place, away = point(climb(within, np.zeros(free.sum())).x), STEP * np.eye(size)
+    curvature = np.array([density(place - a)[1] - density(place + a)[1] for a in away]) / (2 * STEP)
+    curvature = np.where(block[:, None] == block, (curvature + curvature.T) / 2, 0.0)
+    values, axes = np.linalg.eigh(curvature)
+    return Mode(place, axes / np.sqrt(np.maximum(values, LEAST)))

@@ -8,7 +8,7 @@ import numpy as np
 import numpyro
 from numpyro.distributions import ImproperUniform, constraints
 
-from bayesmtl.modes import Mode, Slope, mode, standard
+from bayesmtl.modes import Mode, Slope, mode
 from bayesmtl.runtime import ONCE
 from bayesmtl.sites import STANDARD, Array
 from bayesmtl.space import Space
@@ -30,22 +30,21 @@ def white(left: Space) -> Callable[[Mapping[str, Any]], None]:
     return program
 
 
-def unseen(left: Space) -> Mode:
-    """What ``seen_from`` gives of many dimensions, and the shapes of what it gives of few."""
-    return standard(left.size, np.arange(left.size if left.size <= FEW else 0))
+def plain(left: Space) -> Mode:
+    """No axes but the dimensions: what is seen where these are many, and of few before a mode is known."""
+    return Mode(np.zeros(left.size), np.eye(left.size) if left.size <= FEW else np.ones(left.size))
 
 
-def seen_from(left: Space, known: Mapping[str, Any]) -> Mode:
+def seen(left: Space, known: Mapping[str, Any]) -> Mode:
     """The mode of the parameters, and the axes there in which the posterior of few dimensions is sampled.
 
     What predictors are linear in is nearly normal given the rest, whatever that is; axes in which both are
     mixed would bend as the rest moves. Of many dimensions a product with all axes would take longer than it
-    saves, and they are seen as they are.
+    saves.
     """
     if left.size > FEW:
-        return unseen(left)
-    sought = np.flatnonzero(left.parameters)
-    return mode(slope(left, known)(), left.size, sought, np.arange(left.size), left.linear)
+        return plain(left)
+    return mode(slope(left, known)(), left.size, left.parameters, left.linear)
 
 
 def slope(left: Space, known: Mapping[str, Any]) -> Callable[[], Slope]:
@@ -69,5 +68,5 @@ def slope(left: Space, known: Mapping[str, Any]) -> Callable[[], Slope]:
 
 def point(data: Mapping[str, Any], at: Array) -> Array:
     """Where a point in the axes of a mode lies in the space that they are of."""
-    top = data["mode"]
-    return top["place"] + at.at[top["some"]].set(top["root"] @ at[top["some"]])
+    place, root = data["mode"]["place"], data["mode"]["root"]
+    return place + (root @ at if root.ndim == 2 else root * at)

@@ -12,7 +12,7 @@ from numpyro.infer import NUTS
 from bayesmtl.chains import Basis, Problem, Run, run, sampler
 from bayesmtl.collapsed import collapse
 from bayesmtl.collapsible import required
-from bayesmtl.modes import Mode, Slope, mode, standard
+from bayesmtl.modes import Mode, Slope, mode
 from bayesmtl.parts import Chance, Count
 from bayesmtl.space import space
 from bayesmtl.white import WHITE, point, slope, white
@@ -64,8 +64,8 @@ def collapsed(
         return jax.vmap(each)(points, number)
 
     # arrays of NumPy: what JAX would compile to make its own waits for what the pool compiles
-    seed, zero, every = np.int64(problem.seed), np.zeros(left.size), np.arange(left.size)
-    data = {"known": jax.device_put(one.data), "mode": vars(standard(left.size, every))}
+    seed, zero = np.int64(problem.seed), np.zeros(left.size)
+    data = {"known": jax.device_put(one.data), "mode": {"place": zero, "root": np.eye(left.size)}}
     with ThreadPoolExecutor() as pool:  # programs are compiled while others are written, and chains run
         climbing = pool.submit(slope(left, one.data))
         drawing = NUTS(white(left), target_accept_prob=target_accept, dense_mass=left.size < MANY)
@@ -74,7 +74,7 @@ def collapsed(
         finishing = pool.submit(finish.lower(*batch, data).compile)
         times.append(time.perf_counter())
         density = climbing.result()
-        top = mode(density, left.size, every, every, 0 * every)
+        top = mode(density, left.size)
         data["mode"] = vars(top)
         starts = [{WHITE: at} for at in _starts(density, top, chains, problem.seed)]
         times.append(time.perf_counter())
@@ -90,7 +90,7 @@ def collapsed(
     sites = {name: _chains(chains, count, [each[name] for each in done]) for name in done[0]}
     seconds = free.seconds | dict(zip(("moments", "trace", "mode"), np.diff(times).tolist(), strict=True))
     seconds["complete"] = time.perf_counter() - start
-    basis = Basis(top.at(points), -free.stats["potential_energy"], one.data["moments"])
+    basis = Basis(top.place + points @ top.root.T, -free.stats["potential_energy"], one.data["moments"])
     return replace(free, sites=sites, data=problem.data, seconds=seconds, basis=basis)
 
 
@@ -98,7 +98,7 @@ def _starts(density: Slope, top: Mode, chains: int, seed: int) -> list[np.ndarra
     """Where chains begin, about a mode and wider apart than the draws; [coordinate]."""
     found = []
     for at in np.random.default_rng(seed).uniform(-2.0, 2.0, (chains, len(top.place))):
-        while not np.isfinite(density(top.at(at))[0]) and np.abs(at).max() > 1e-3:
+        while not np.isfinite(density(top.place + top.root @ at)[0]) and np.abs(at).max() > 1e-3:
             at = at / 2
         found.append(at)
     return found

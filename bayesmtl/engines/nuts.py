@@ -14,7 +14,7 @@ from bayesmtl.condensed import condense
 from bayesmtl.parts import Chance, Count
 from bayesmtl.pilot import pilot
 from bayesmtl.space import space
-from bayesmtl.white import WHITE, point, seen_from, unseen, white
+from bayesmtl.white import WHITE, plain, point, seen, white
 
 
 def nuts(
@@ -46,16 +46,16 @@ def nuts(
     fewer = jax.device_put(aggregate(problem.design, fewer))
     left = space(program, fewer)
     times.append(time.perf_counter())
-    seen = {"known": fewer, "mode": vars(unseen(left))}
+    given = {"known": fewer, "mode": vars(plain(left))}
     with ThreadPoolExecutor() as pool:  # the mode is sought while the sampler is compiled
         drawing = NUTS(white(left), target_accept_prob=target_accept)
-        compiling = sampler(drawing, seen, pool, chains=chains, warmup=warmup)
+        compiling = sampler(drawing, given, pool, chains=chains, warmup=warmup)
         times.append(time.perf_counter())
-        seen["mode"] = vars(seen_from(left, fewer))
+        given["mode"] = vars(seen(left, fewer))
         times.append(time.perf_counter())
-        done = run(compiling, seen, problem, engine="nuts", draws=draws)
-    read = jax.jit(jax.vmap(jax.vmap(lambda at, seen: left.read(point(seen, at)), (0, None)), (0, None)))
-    sites = jax.tree.map(np.asarray, read(done.sites[WHITE], seen))
+        done = run(compiling, given, problem, engine="nuts", draws=draws)
+    read = jax.jit(jax.vmap(jax.vmap(lambda at, given: left.read(point(given, at)), (0, None)), (0, None)))
+    sites = jax.tree.map(np.asarray, read(done.sites[WHITE], given))
     seconds = done.seconds | dict(
         zip(("pilot", "cells", "trace", "mode"), np.diff(times).tolist(), strict=True)
     )

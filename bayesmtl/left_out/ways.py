@@ -32,7 +32,7 @@ from bayesmtl.pilot import pilot
 from bayesmtl.program import Program
 from bayesmtl.replay import replay
 from bayesmtl.space import space
-from bayesmtl.white import WHITE, point, seen_from, slope, white
+from bayesmtl.white import WHITE, point, seen, slope, white
 
 GONE = 1e-30  # the power of a cell that is left out; NumPyro takes no 0
 WARMUP = 500  # iterations at most of a fold, whose chains are held against each other
@@ -113,7 +113,7 @@ def _sampled(
     known = pilot(data, design)
     sampled, whole = condense(design, program, {**data, "pilot": jax.device_put(known)})
     left = space(sampled, whole)
-    top = vars(seen_from(left, whole))
+    top = vars(seen(left, whole))
     folds = []
     for where in out:
         fold = _without(design, where)
@@ -124,9 +124,9 @@ def _sampled(
         folds.append(jax.device_put({"known": fewer, "mode": top}))
 
     def read(at: Any, data: Mapping[str, Any], key: Any) -> dict[str, Any]:
-        with block(), trace() as seen:
+        with block(), trace() as sites:
             seed(substitute(sampled, data=left.read(point(data, at[WHITE]))), key)(data["known"])
-        return {name: site["value"] for name, site in seen.items() if free(site) or "axes" in site}
+        return {name: site["value"] for name, site in sites.items() if free(site) or "axes" in site}
 
     drawing = NUTS(white(left), target_accept_prob=options["target_accept"])
     return Way(drawing, min(options["warmup"], WARMUP), folds, lambda key: None, read)
@@ -146,8 +146,7 @@ def _integrated(
     options = settings("engines", {**design.model.engine, "kind": "collapsed"})
     one, local = collapse(design, program, data), places(program, data, design)[0].group
     left = space(one.program, one.data)
-    every = np.arange(left.size)
-    top = mode(slope(left, one.data)(), left.size, every, every, 0 * every)
+    top = mode(slope(left, one.data)(), left.size)
 
     def start(key: Any) -> dict[str, Any]:
         return {WHITE: jax.random.uniform(key, (left.size,), minval=-WIDE, maxval=WIDE)}
@@ -157,10 +156,10 @@ def _integrated(
         sites = rest | one.complete(rest, data["known"], key)
         return sites | replay(program, data["known"], sites, key, observed=True)[0]
 
-    sums = _alike(
+    every = _alike(
         [moments(_dropped(design, where), local, joint) for where in out], one.data["moments"], joint
     )
-    moved = [{**one.data, "moments": jax.device_put(m.data)} for m in sums]
+    moved = [{**one.data, "moments": jax.device_put(m.data)} for m in every]
     folds = [{"known": known, "mode": jax.device_put(vars(top))} for known in moved]
     accept, dense = options["target_accept"], left.size < MANY
     drawing = NUTS(white(left), target_accept_prob=accept, dense_mass=dense)
