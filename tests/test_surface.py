@@ -42,7 +42,7 @@ LAYERS = [
     ["relations", "shrinkage", "likelihoods", "residuals"],
     ["frames", "program", "replay", "pilot", "moments", "arrow", "coordinates", "coefficients"],
     ["collapsible", "collapsed"],
-    ["aggregated", "subsampled", "condensed", "space", "modes"],
+    ["aggregated", "subsampled", "condensed", "space", "modes", "white"],
     ["weighted", "pieces", "checkpoints", "fingerprint", "sampling", "chains", "proposals", "adaptive"],
     ["progress"],
     ["engines"],
