@@ -12,7 +12,9 @@ from bayesmtl.encoded import encode
 from bayesmtl.pilot import pilot
 from bayesmtl.program import build
 from bayesmtl.replay import anatomy, densities
+from bayesmtl.space import space
 from bayesmtl.spec import Model
+from bayesmtl.white import WHITE, point, seen, white
 
 GAUSSIAN = {"kind": "gaussian", "sigma": 0.7, "offset": "normal(1, 2)"}
 
@@ -210,3 +212,26 @@ def test_soft_labels_are_categories_raised_to_their_probability():
     np.testing.assert_allclose(family.power, chance)
     log = jax.nn.log_softmax(logits)[np.arange(len(family.y)), family.y]
     np.testing.assert_allclose(densities(said, design.data)["categorical"], chance * log, rtol=1e-9)
+
+
+def test_a_space_tells_parameters_and_what_predictors_are_linear_in():
+    """In alphabetical order: two levels, a scale, a share, and the weights, own and common."""
+    made = table().assign(a=lambda t: t["x"] > 0, b=lambda t: t["z"] > 1000)
+    model = Model(tasks={"a": "bernoulli", "b": "bernoulli"}, formula="x", relation="partial")
+    design = encode(model, made)
+    left = space(build(design), design.data)
+    weights = left.size - 4
+    assert weights in (2, 3) and left.read(jnp.zeros(left.size))["share"].tolist() == [0.5]
+    assert left.parameters.tolist() == [True] * 4 + [False] * weights
+    assert left.linear.tolist() == [True] * 2 + [False] * 2 + [True] * weights
+    # of few dimensions the sampler sees all in the axes of the mode, which no density hides
+    top, at = seen(left, design.data), np.full(left.size, 0.3)
+    given = {"known": design.data, "mode": vars(top)}
+    moved = top.place + top.root @ at
+    with trace() as sites:
+        substitute(white(left), data={WHITE: at})(given)
+    told = sites["density"]["fn"].log_factor
+    np.testing.assert_allclose(told, left.density(moved, design.data), rtol=1e-12)
+    np.testing.assert_allclose(point(given, at), moved, rtol=1e-12)
+    apart = top.root @ top.root.T
+    assert (apart[np.ix_(left.linear, ~left.linear)] == 0).all()
