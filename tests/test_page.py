@@ -163,13 +163,17 @@ def gains(whole: str = "can't tell", **verdict: str) -> pd.DataFrame:
             "Sharing harmed b by \N{MINUS SIGN}12.0 (\N{MINUS SIGN}18.6 to",
         ),
         ({"a": "helps", "b": "harms", "c": "can't tell"}, "Of c it can't be told."),
+        (
+            {"a": "helps", "b": "can't tell", "whole": "helps"},
+            "Of b it can't be told, but all tasks together it helped by 18 (6 to 30).",
+        ),
         ({"a": "helps", "b": "helps"}, "and harmed none."),
         ({"a": "helps", "b": "can't tell"}, "and harmed none that can be told."),
         ({"a": "harms", "b": "can't tell"}, "and helped none that can be told."),
         ({"a": "can't tell", "b": "can't tell"}, "helped or harmed a and b can't be told from this table."),
         (
             {"a": "can't tell", "b": "can't tell", "whole": "helps"},
-            "from this table, but all of them together it helped by 18 (6 to 30).",
+            "from this table, but all tasks together it helped by 18 (6 to 30).",
         ),
     ],
 )

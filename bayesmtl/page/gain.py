@@ -25,17 +25,17 @@ def verdict(frame: pd.DataFrame) -> str:
         named = [f"{name} by {_gain(row)}" for name, row in own.iterrows()]
         said.append(f"Sharing {verb} {joined(named, most=4)} in log predictive density" if named else "")
     unsure = list(map(str, frame.index[frame["verdict"] == "can't tell"]))
+    told = WORDS.get(whole["verdict"])
+    together = f", but all tasks together it {told} by {_gain(whole)}" if told else ""
     if not any(said):
-        text = f"Whether sharing helped or harmed {joined(unsure, most=4)} can't be told from this table"
-        if whole["verdict"] in WORDS:
-            text += f", but all of them together it {WORDS[whole['verdict']]} by {_gain(whole)}"
-        return f"{text}."
+        who = joined(unsure, most=4)
+        return f"Whether sharing helped or harmed {who} can't be told from this table{together}."
     text = ". ".join(filter(None, said))
     if not said[1]:
         text += ", and harmed none that can be told" if unsure else ", and harmed none"
     elif not said[0]:
         text += ", and helped none that can be told" if unsure else ", and helped none"
-    return f"{text}. Of {joined(unsure, most=4)} it can't be told." if unsure else f"{text}."
+    return f"{text}. Of {joined(unsure, most=4)} it can't be told{together}." if unsure else f"{text}."
 
 
 def table_of(frame: pd.DataFrame) -> Table:
