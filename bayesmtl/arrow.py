@@ -152,7 +152,7 @@ def _backward(kept: _Kept, weight: Array) -> tuple[Arrow, Prior]:
     own = _apply(covariance, one.pull - jnp.einsum("aqmb,aq->amb", arrow.border, away))
     across = jnp.einsum("aqr,armb->aqmb", spread, one.follow)
     within = own[:, :, None] * own[:, None] + covariance
-    within += (across[:, :, :, None] * one.follow[:, :, None]).sum(1)
+    within += _times(_turned(across), one.follow)
     score = one.left - jnp.einsum("aqr,ar->aq", one.known, away)
     return (
         Arrow(
@@ -176,17 +176,21 @@ def _turned(many: Array) -> Array:
 
 def _apply(many: Array, vectors: Array) -> Array:
     """Products of many matrices and vectors; [part, row, block]."""
+    if many.shape[1] > UNROLLED:
+        return jnp.einsum("aikb,akb->aib", many, vectors)
     return (many * vectors[:, None]).sum(2)
 
 
 def _times(one: Array, other: Array) -> Array:
     """Products of many matrices [part, row, column, block].
 
-    Of small ones as sums over all at once: XLA has a call for each otherwise.
+    Of many small ones as sums over all at once: XLA has a call for each otherwise.
     """
-    inner = one.shape[2]
-    if not 0 < inner <= UNROLLED:
+    rows, inner = one.shape[1:3]
+    if min(rows, inner) > UNROLLED:
         return jnp.einsum("aikb,akjb->aijb", one, other)
+    if not 0 < inner <= UNROLLED:
+        return (_turned(one)[:, :, :, None] * other[:, :, None]).sum(1)
     each = [one[:, :, k, None] * other[:, None, k] for k in range(inner)]
     return sum(each[1:], each[0])
 

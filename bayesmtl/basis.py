@@ -30,6 +30,7 @@ def carry(tree: xr.DataTree, basis: Basis | None) -> xr.DataTree:
         return tree
     moments = {name: (axes, np.asarray(basis.moments[name])) for name, axes in AXES.items()}
     drawn = {"point": (POINT, basis.points), "lp": (DENSITY, basis.density)}
+    drawn["count"] = (("task",), np.asarray(basis.count))
     tree["unconstrained_posterior"] = xr.DataTree(xr.Dataset(drawn))
     tree["moments"] = xr.DataTree(xr.Dataset(moments))
     return tree
@@ -41,7 +42,8 @@ def basis_of(post: xr.DataTree) -> Basis | None:
         return None
     drawn = post["unconstrained_posterior"]
     moments = {name: post["moments"][name].transpose(*axes).values for name, axes in AXES.items()}
-    return Basis(drawn["point"].transpose(*POINT).values, drawn["lp"].transpose(*DENSITY).values, moments)
+    points, density = drawn["point"].transpose(*POINT).values, drawn["lp"].transpose(*DENSITY).values
+    return Basis(points, density, moments, drawn.to_dataset()["count"].values)
 
 
 def widened(known: Mapping[str, np.ndarray], before: Design, after: Design, local: str) -> Moments:

@@ -32,11 +32,14 @@ class Basis:
         [chain, draw].
     moments
         The table's cross-products, by their names.
+    count
+        The cells of each task that the coordinates are made for, whatever comes to them since; [task].
     """
 
     points: np.ndarray
     density: np.ndarray
     moments: Mapping[str, Any]
+    count: np.ndarray
 
 
 @dataclass(frozen=True)

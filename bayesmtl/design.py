@@ -167,6 +167,7 @@ class Design:
         }
         grouped = {g.name: g.data for g in self.groups}
         data = {"x": self.predictors.centred, "cells": cells, "groups": grouped, "residual": self.joint}
+        data["count"] = np.array(list(self.cells.values()), float)
         if self.gaps is None:
             return data
         every = {f.name: self.gaps.cells(f.row) for f in self.families}

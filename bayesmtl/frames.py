@@ -62,14 +62,14 @@ def _away(design: Design, family: Family) -> np.ndarray:
 def cells_of(
     design: Design,
     frame: Frame,
-    given: Mapping[str, Any],
+    data: Mapping[str, Any],
     weight: Array,
     key: Any,
     observed: bool,
-    mapped: bool,
 ) -> Cells:
     """What a likelihood is given of a family's cells, but for their linear predictors."""
     family = frame.family
+    given = data["cells"][family.name]
     own = weight[jnp.array(frame.line)]  # [member, line, feature]
     shift, lean = own @ design.predictors.mean, jnp.einsum("mlf,mf->ml", own, jnp.array(frame.away))
     return Cells(
@@ -78,12 +78,12 @@ def cells_of(
         centre=jnp.array(family.centre),
         unit=jnp.array(family.unit),
         shift=shift if family.nominal else shift[:, 0],
-        lean=lean if mapped and frame.away.any() else None,
+        lean=lean if data.get("pilot") and frame.away.any() else None,
         grades=jnp.array(family.values),
         lines=Axis("task", tuple(label for lines in family.lines for label in lines)),
         noise_x=given["noise_x"],
         noise_feature=frame.spread,
         y=given["y"] if observed else None,
         key=key,
-        count=max(len(family.y), 1),
+        count=data["count"][np.array([design.task.labels.index(name) for name in family.task.labels])],
     )

@@ -32,7 +32,7 @@ class Cells:
     lean
         What the weights add in the mean of each task's own rows; as ``shift``, or None where it is 0.
     count
-        How many cells the table has, of which a sampler may see fewer that count for more.
+        About how many cells of each task the sampler's coordinates are made for; [task].
     grades
         The values of a graded response, lowest first, or of categories; empty for any other; [task, grade].
     lines
@@ -60,7 +60,7 @@ class Cells:
     lines: Axis | None = None
     level: Array | None = None
     lean: Array | None = None
-    count: int = 1
+    count: Array | float = 0.0
 
     @property
     def line(self) -> Axis:
@@ -164,11 +164,13 @@ def scale(name: str, cells: Cells, prior: Scale, known: Array | float | None = N
 
 def _typical(name: str, cells: Cells, prior: Positive, known: bool) -> Array:
     if prior == "pooled":
-        # about as well as so many cells know it: until the sampler has learned that, its steps are no longer
-        sure = (2.0 * cells.count) ** -0.5
-        centre = sample(f"{name}_centre", "normal(0, 1)", support="Real", unit=sure)
+        # about as precisely as cells know a logarithm, and all of them their mean: what the sampler sees is
+        # of order one given the spread, whatever that is, and its steps are no longer until it has learned
+        sure = 2.0 * cells.count * jnp.ones(len(cells.task))
+        centre = sample(f"{name}_centre", "normal(0, 1)", support="Real", unit=(1 + sure.sum()) ** -0.5)
         spread = sample(f"{name}_spread", "half_normal(1)", support="Positive")
-        z = latent(f"z_{name}{STANDARD}", dist.Normal(0.0, 1.0), cells.task)
+        longer = jnp.sqrt(1 + sure * spread**2)
+        z = latent(f"z_{name}{STANDARD}", dist.Normal(0.0, longer), cells.task) / longer
         return record(name, cells.unit * jnp.exp(centre + spread * z), cells.task)
     if isinstance(prior, int | float) and prior == 0:
         if not known:

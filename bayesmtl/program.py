@@ -20,7 +20,7 @@ from bayesmtl.joint import Joint, Residual
 from bayesmtl.outcomes import Cells, Outcome, place
 from bayesmtl.own import own_weights
 from bayesmtl.parts import bind, settings
-from bayesmtl.sharing import weights
+from bayesmtl.sharing import leans, weights
 from bayesmtl.sites import Array, record
 from bayesmtl.summing import Summed, sum_out
 
@@ -75,9 +75,9 @@ def build(design: Design) -> Program:
                 filled = impute(design.gaps, data, observed)
                 data = filled.data
             weight = _weights(design, pilot.get("weight"))
-            keys, mapped = _keys(data.get("key"), frames), bool(pilot)
+            keys = _keys(data.get("key"), frames)
             cells = {
-                name: cells_of(design, frame, data["cells"][name], weight, keys.get(name), observed, mapped)
+                name: cells_of(design, frame, data, weight, keys.get(name), observed)
                 for name, frame in frames.items()
             }
             fixed = jnp.concatenate([_levels(design, frames, cells)[:, None], weight], axis=1)
@@ -127,7 +127,10 @@ def _weights(design: Design, pilot: Mapping[str, Any] | None) -> Array:
         some = feature.take(shared.tolist())
         given = {name: value[:, shared] for name, value in pilot.items()} if pilot else None
         relation, shrinkage = bind("relations", model.relation), bind("shrinkage", model.shrinkage)
-        standard = weights(relation(line, some), shrinkage(line, some), given)
+        related = relation(line, some)
+        with sites.leaning(leans(related)):
+            size = shrinkage(line, some)
+        standard = weights(related, size, given)
         weight = weight.at[:, shared].set(standard * unit[:, shared])
     return record("weight", jnp.where(design.uses, own.draw(weight), 0.0), line, feature)
 

@@ -65,7 +65,8 @@ def replay(
     for name, site in seen.items():
         if of := site.get("infer", {}).get("of"):
             name = name.rpartition(".")[0] + "." + of if "." in name else of
-            log_prior[name] = log_prior.get(name, 0.0) + jnp.sum(site["fn"].log_prob(site["value"]))
+            own = jnp.sum(site["fn"].log_prob(site["value"]))
+            log_prior[name] = log_prior.get(name, 0.0) + own + jnp.log(site["infer"]["stretch"]).sum()
     return recorded, log_prior, said
 
 

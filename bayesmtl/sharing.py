@@ -94,6 +94,18 @@ def weights(relation: Array | Loading | Mixture, shrinkage: Array | Mixture, pil
     return _normal(loading, shrinkage, pilot)
 
 
+def leans(relation: Array | Loading | Mixture) -> dict[str, Array]:
+    """By which factor a feature's scale leans: what is tasks' own of it, where relations differ by feature.
+
+    Data of many tasks know how much these differ, and of what they have in common only one number: the scale
+    and the share in common are both unknown, and what is the tasks' own is not.
+    """
+    if not isinstance(relation, Loading) or relation.own.ndim == 1:
+        return {}
+    own = (relation.own**2).mean(1)
+    return {"scale": jnp.sqrt(jnp.where(own > 0, own, 1.0))}
+
+
 def members(one: Axis, name: Any, where: str) -> list[int]:
     """The labels that a user's name stands for: ``mood`` for itself, or for each ``mood[...]``."""
     found = [i for i, label in enumerate(one.labels) if label == name or label.startswith(f"{name}[")]

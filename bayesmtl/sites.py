@@ -59,6 +59,22 @@ def settings(given: Mapping[str, Any]) -> Iterator[Heard]:
         _SETTINGS.reset(token)
 
 
+_LEANING: ContextVar[Mapping[str, Array]] = ContextVar("leaning")
+
+
+@contextmanager
+def leaning(by: Mapping[str, Array]) -> Iterator[None]:
+    """Let positive parameters of these names that are sampled inside lean by these factors.
+
+    They have the shapes of the parameters. What the data know is the product, and that the sampler sees.
+    """
+    token = _LEANING.set(by)
+    try:
+        yield
+    finally:
+        _LEANING.reset(token)
+
+
 def set_by_user(name: str, axes: tuple[Axis, ...], support: str) -> list[Governed]:
     """What ``[priors]`` says of a parameter."""
     if (block := _SETTINGS.get()) is None:
@@ -74,15 +90,24 @@ def density(prior: Prior, place: Any = 0.0, width: Any = 1.0) -> dist.Distributi
     return _DENSITIES[prior.family](*prior.standard(place, width, jnp.log))
 
 
-def latent(name: str, prior: dist.Distribution, *axes: Axis, of: str = "", linear: bool = False) -> Array:
+def latent(
+    name: str,
+    prior: dist.Distribution,
+    *axes: Axis,
+    of: str = "",
+    linear: bool = False,
+    stretch: Array | float = 1.0,
+) -> Array:
     """A latent array with one entry per combination of labels; its shape is ``axes``.
 
-    ``of`` is the parameter under a prior of the user's that it is, or is a part of. It is ``linear`` if the
-    linear predictors are linear in it and in all others that are, given those that are not.
+    ``of`` is the parameter under a prior of the user's that it is, or is a part of; by how much it is longer
+    than that one is ``stretch``. It is ``linear`` if the linear predictors are linear in it and in all others
+    that are, given those that are not.
     """
     own = len(axes) - prior.event_dim
     prior = prior.expand(tuple(map(len, axes[:own]))).to_event(own)
-    return numpyro.sample(name, prior, infer={"axes": axes, "of": of, "linear": linear})
+    infer = {"axes": axes, "of": of, "linear": linear, "stretch": stretch}
+    return numpyro.sample(name, prior, infer=infer)
 
 
 def record(name: str, value: Array, *axes: Axis) -> Array:
@@ -107,12 +132,14 @@ def sample(
 
     The sampler sees ``(value + lean - centre) / unit``, which is of order one whatever the units. A real
     parameter that other parameters make up for leans by what they add, so that the sampler sees the sum that
-    the data know. In place of a prior an array fixes it.
+    the data know; a positive one leans by a factor, if ``leaning`` says so. In place of a prior an array
+    fixes it.
     """
     shape = tuple(map(len, axes))
     if isinstance(prior, jax.Array):
         return record(name, jnp.broadcast_to(prior, shape), *axes)
     place, width = _per_label(centre if support == "Real" else 0.0, shape), _per_label(unit, shape)
+    lean = _LEANING.get({}).get(name, lean)
     if own := set_by_user(name, axes, support):
         return _mixed(name, prior, own, axes, support, place, width, lean, linear)
     read = priors.read(prior, name, support)
@@ -120,8 +147,9 @@ def sample(
         return record(name, jnp.full(shape, read), *axes)
     if support == "Fraction":
         return latent(name, density(read), *axes, of=name)
-    leaning = None if lean is None else lean / width
-    standard = _leaning(name, density(read, place, width), leaning, *axes, of=name, linear=linear)
+    leaning = None if lean is None else lean if support == "Positive" else lean / width
+    prior = density(read, place, width)
+    standard = _leaning(name, prior, support, leaning, *axes, of=name, linear=linear)
     return record(name, place + width * standard, *axes)
 
 
@@ -150,26 +178,41 @@ def _mixed(
         some = axis(f"{name}{number + 1}", int(where.sum()))
         at, by = (0.0, 1.0) if support == "Fraction" else (place, width)
         at, by = (jnp.broadcast_to(each, shape)[where] for each in (at, by))
-        leaning = None if lean is None else lean[where] / by
+        leaning = None if lean is None else lean[where] if support == "Positive" else lean[where] / by
         standard = _leaning(
-            f"{name}{number + 1}", density(read, at, by), leaning, some, of=name, linear=linear
+            f"{name}{number + 1}", density(read, at, by), support, leaning, some, of=name, linear=linear
         )
         value = value.at[where].set(at + by * standard)
     return record(name, value, *axes)
 
 
 def _leaning(
-    name: str, prior: dist.Distribution, lean: Array | None, *axes: Axis, of: str, linear: bool
+    name: str,
+    prior: dist.Distribution,
+    support: str,
+    lean: Array | None,
+    *axes: Axis,
+    of: str,
+    linear: bool,
 ) -> Array:
-    """A draw from a prior, by way of what it is with ``lean`` added."""
+    """A draw from a prior, by way of what it is with ``lean`` added, or if it is positive times ``lean``."""
+    name += STANDARD
     if lean is None:
-        return latent(name + STANDARD, prior, *axes, of=of, linear=linear)
+        return latent(name, prior, *axes, of=of, linear=linear)
     prior = prior.expand(tuple(map(len, axes)))
-    there = dist.transforms.AffineTransform(lean, 1.0)
-    return (
-        latent(name + STANDARD, dist.TransformedDistribution(prior, there), *axes, of=of, linear=linear)
-        - lean
-    )
+    if support == "Positive":
+        return latent(name, _Stretched(prior, lean), *axes, of=of, linear=linear, stretch=lean) / lean
+    moved = dist.TransformedDistribution(prior, dist.transforms.AffineTransform(lean, 1.0))
+    return latent(name, moved, *axes, of=of, linear=linear) - lean
+
+
+class _Stretched(dist.TransformedDistribution):
+    """What is positive, times a positive factor."""
+
+    support = dist.constraints.positive
+
+    def __init__(self, density: dist.Distribution, factor: Array):
+        super().__init__(density, dist.transforms.AffineTransform(0.0, factor, domain=self.support))
 
 
 def _per_label(value: Any, shape: tuple[int, ...]) -> Any:

@@ -207,6 +207,20 @@ def test_a_pooled_scale_is_log_normal_over_tasks():
     np.testing.assert_allclose(spread.cell, expected[OF], rtol=1e-12)
 
 
+def test_coordinates_made_for_many_cells_leave_the_prior_of_a_pooled_scale():
+    count = np.array([0.0, 7.0, 5000.0])
+    with numpyro.handlers.trace() as sites, numpyro.handlers.seed(rng_seed=1):
+        outcomes.scale("sigma", cells(count=count), "pooled")
+    centre, spread, z, sigma = (
+        sites[name]["value"] for name in ("sigma_centre", "sigma_spread", "z_sigma_standard", "sigma")
+    )
+    longer = np.sqrt(1 + 2 * count * spread**2)
+    standard = (np.log(sigma / np.array([1.0, 2.0, 0.5])) - centre) / spread
+    np.testing.assert_allclose(z, longer * standard, rtol=1e-10)
+    density = sites["z_sigma_standard"]["fn"].log_prob(z)  # by change of variables
+    np.testing.assert_allclose(density, (stats.norm.logpdf(standard) - np.log(longer)).sum(), rtol=1e-10)
+
+
 @pytest.mark.parametrize("typical", ["half_normal(unit)", "pooled", 1.5])
 def test_a_formula_of_a_scale_is_log_linear_about_the_typical_value(typical):
     x = np.random.default_rng(0).normal(size=(ROW, 2))

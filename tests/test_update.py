@@ -135,9 +135,9 @@ def test_density_and_coefficients_are_those_of_all_rows_on_the_first_scales(doub
     assert [group.new for group in seen.groups] == [("z",), ("z",)]
     design, local = cumulative.grown(before, seen)
     old = encode(CROSSED, rows[:600])
-    known = Basis(np.zeros(0), np.zeros(0), moments(old, old.groups[0], True).data)
+    known = Basis(np.zeros(0), np.zeros(0), moments(old, old.groups[0], True).data, np.zeros(2))
     sums = cumulative.sums(known, before, seen, design, local)
-    programs = cumulative.programs_of(cumulative.Shape("all", design))
+    programs = cumulative.programs_of(cumulative.Shape("all", (600.0, 600.0), design))
     data = programs.rest | {"moments": jax.tree.map(jnp.asarray, sums.data)}
     # all rows at once, on the scales of the first, by the way of a fit
     whole = encode(CROSSED, rows)
@@ -177,6 +177,20 @@ def test_small_updates_are_one_large_update_and_compile_nothing(first, updated, 
     assert post.attrs["updates"] == 4 and post.attrs["effective"] == pytest.approx(updated.attrs["effective"])
     for name, values in updated.posterior.items():
         np.testing.assert_allclose(post.posterior[name], values, rtol=1e-6, atol=1e-8, err_msg=name)
+
+
+def test_what_was_drawn_has_its_density_however_many_cells_have_come_since(double):
+    """The coordinates of pooled noise depend on how many cells a fit had."""
+    tasks = {name: {"kind": "gaussian", "sigma": "pooled"} for name in TASKS}
+    few = {"kind": "collapsed", "draws": 20, "chains": 2}
+    first = bm.fit(replace(MODEL, tasks=tasks, formula="a", engine=few), table()[:600], seed=1, **QUIET)
+    design, _ = cumulative.grown(bare(first), observe(first, table()[600:]))
+    known = basis_of(first)
+    assert design.data["count"].tolist() != known.count.tolist()
+    programs = cumulative.programs_of(cumulative.Shape("pooled", tuple(known.count), design))
+    data = programs.rest | {"moments": jax.tree.map(jnp.asarray, dict(known.moments))}
+    height = programs.heights(jnp.asarray(known.points.reshape(40, -1)), data)
+    np.testing.assert_allclose(height, known.density.ravel(), rtol=1e-9)
 
 
 def test_what_was_saved_or_summarised_is_updated_alike(first, updated, tmp_path, capsys):

@@ -90,7 +90,8 @@ def collapsed(
     sites = {name: _chains(chains, count, [each[name] for each in done]) for name in done[0]}
     seconds = free.seconds | dict(zip(("moments", "trace", "mode"), np.diff(times).tolist(), strict=True))
     seconds["complete"] = time.perf_counter() - start
-    basis = Basis(top.place + points @ top.root.T, -free.stats["potential_energy"], one.data["moments"])
+    points = top.place + points @ top.root.T
+    basis = Basis(points, -free.stats["potential_energy"], one.data["moments"], one.data["count"])
     return replace(free, sites=sites, data=problem.data, seconds=seconds, basis=basis)
 
 

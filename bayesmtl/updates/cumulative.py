@@ -41,9 +41,13 @@ ENOUGH = 0.2  # the share of all draws that the weighted ones must be worth
 
 @dataclass(frozen=True)
 class Shape:
-    """A bare design; those of one text have the same programs, whatever their cells."""
+    """A bare design; those of one text have the same programs, whatever their cells.
+
+    Their coordinates are made for ``count`` cells of each task.
+    """
 
     text: str
+    count: tuple[float, ...]
     design: Design = field(compare=False)
 
 
@@ -69,7 +73,7 @@ def update(
     before = bare(post)
     design, local = grown(before, new)
     known = replace(known, moments=sums(known, before, new, design, local).data)
-    programs = programs_of(Shape(text_of(design), design))
+    programs = programs_of(Shape(text_of(design), tuple(known.count.tolist()), design))
     data = programs.rest | {"moments": jax.device_put(dict(known.moments))}
     points = known.points.reshape(known.density.size, -1)
     height = np.asarray(programs.heights(jnp.asarray(points), data))
@@ -133,7 +137,7 @@ def text_of(design: Design) -> str:
 def programs_of(shape: Shape) -> Programs:
     """The programs of a bare design."""
     design = shape.design
-    program, data = build(design), jax.device_put(design.data)
+    program, data = build(design), jax.device_put(design.data | {"count": np.array(shape.count)})
     one = collapse(design, program, data)
     left = space(one.program, one.data)
 
