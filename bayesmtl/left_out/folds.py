@@ -54,7 +54,7 @@ def refitted(
     with ready():
         program, data = build(design), jax.device_put(design.data)
         drawn = way(design, program, data, out, unit)
-        narrow, every = _parts(design, program, data, out)
+        narrow, every = parted(design, program, data, out)
         found, agree = _told(drawn, narrow, every, unit in WHOLE, seed, title)
     elpd = np.full(len(out[0]), np.nan)
     for part, values in zip(every, found, strict=True):
@@ -62,7 +62,7 @@ def refitted(
     return elpd, agree
 
 
-def _parts(
+def parted(
     design: Design, program: Program, data: Mapping[str, Any], out: Sequence[np.ndarray]
 ) -> tuple[Program, list[Part]]:
     """The cells of each fold, and a program that tells their densities."""

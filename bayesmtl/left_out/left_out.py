@@ -11,6 +11,7 @@ from bayesmtl.design import Design
 from bayesmtl.errors import Finding, ModelError
 from bayesmtl.left_out.folds import refitted
 from bayesmtl.left_out.held_out import LARGE, cells, design_of
+from bayesmtl.left_out.integrated import integrated
 from bayesmtl.left_out.smoothing import smoothed
 from bayesmtl.progress import busy
 from bayesmtl.weighted import TRUSTED
@@ -23,9 +24,10 @@ def left_out(
 ) -> dict[str, pd.DataFrame]:
     """The log density of every cell under each posterior, given the cells of all other units.
 
-    Groups, tasks, and other units whose Pareto k is above 0.7 under one of the posteriors are left out of
-    refits of all of them, the same ones together: each by itself where there are ``folds`` at most, else in
-    as many folds. Where these are 0 nothing is refitted.
+    Where coefficients were integrated out, cells and rows whose Pareto k is above 0.7 are left out by weights
+    of what these were integrated out of. Groups, tasks, and other units whose k is above it under one of the
+    posteriors are left out of refits of all of them, the same ones together: each by itself where there are
+    ``folds`` at most, else in as many folds. Where these are 0 nothing is refitted.
 
     Returns
     -------
@@ -55,6 +57,8 @@ def left_out(
                 frames[name] = frame.assign(elpd=np.nan, k=np.nan)
             else:
                 frames[name] = smoothed(post, designs[name], frame, unit)
+    for name, post in posts.items():
+        frames[name] = integrated(post, designs[name], frames[name], unit, seed, name)
     bad = np.unique(np.concatenate([f["unit"][~(f["k"] <= TRUSTED)] for f in frames.values()]))
     dealt = _dealt(bad, folds, seed) if folds else []
     for name, frame in frames.items():

@@ -17,7 +17,7 @@ from numpyro.infer import NUTS
 
 from bayesmtl.aggregated import aggregate
 from bayesmtl.basis import added
-from bayesmtl.collapsed import collapse
+from bayesmtl.collapsed import Collapsed, collapse
 from bayesmtl.collapsible import burden, refusal
 from bayesmtl.condensed import condense
 from bayesmtl.coordinates import free, places
@@ -83,7 +83,7 @@ def way(
         problem = f"can't be fitted without some of its cells: {reason}."
         raise ModelError(Finding("model", problem, 'Use unit = "cell".'))
     model = design, program, data
-    joint = bool(design.partners) and design.model.residual["kind"] == "correlated"
+    joint = related(design)
     asked, held = design.model.engine["kind"], refusal(*model)
     if held and joint:
         problem = "has correlated residuals of tasks that are not normal."
@@ -92,6 +92,11 @@ def way(
     if held or (slow and not joint):
         return _sampled(*model, out, unit)
     return _integrated(*model, out, joint)
+
+
+def related(design: Design) -> bool:
+    """Whether the residuals of a row are correlated."""
+    return bool(design.partners) and design.model.residual["kind"] == "correlated"
 
 
 def _reason(design: Design) -> str:
@@ -144,7 +149,7 @@ def _integrated(
 ) -> Way:
     """As ``collapsed`` draws it, in axes in which the mode of all cells is a standard one."""
     options = settings("engines", {**design.model.engine, "kind": "collapsed"})
-    one, local = collapse(design, program, data), places(program, data, design)[0].group
+    one, moved = without(design, program, data, out, joint)
     left = space(one.program, one.data)
     top = mode(slope(left, one.data)(), left.size)
 
@@ -156,14 +161,21 @@ def _integrated(
         sites = rest | one.complete(rest, data["known"], key)
         return sites | replay(program, data["known"], sites, key, observed=True)[0]
 
-    every = _alike(
-        [moments(_dropped(design, where), local, joint) for where in out], one.data["moments"], joint
-    )
-    moved = [{**one.data, "moments": jax.device_put(m.data)} for m in every]
     folds = [{"known": known, "mode": jax.device_put(vars(top))} for known in moved]
     accept, dense = options["target_accept"], left.size < MANY
     drawing = NUTS(white(left), target_accept_prob=accept, dense_mass=dense)
     return Way(drawing, options["warmup"], folds, start, read)
+
+
+def without(
+    design: Design, program: Program, data: Mapping[str, Any], out: Sequence[np.ndarray], joint: bool
+) -> tuple[Collapsed, list[dict[str, Any]]]:
+    """A model with its coefficients integrated out, and its data without the cells of each fold."""
+    one, local = collapse(design, program, data), places(program, data, design)[0].group
+    every = _alike(
+        [moments(_dropped(design, where), local, joint) for where in out], one.data["moments"], joint
+    )
+    return one, [{**one.data, "moments": jax.device_put(m.data)} for m in every]
 
 
 def _dropped(design: Design, out: np.ndarray) -> Design:

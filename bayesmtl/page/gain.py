@@ -9,7 +9,7 @@ from scipy.stats import norm
 
 from bayesmtl.left_out.gain import ALL
 from bayesmtl.page.figures import ACCENT, FAINT, INK, PROB, WIDTH, Picture, embed
-from bayesmtl.page.numbers import NONE, Estimate, count, estimate, joined, plain
+from bayesmtl.page.numbers import NONE, Estimate, called, count, estimate, joined, plain
 from bayesmtl.page.plots import MOST, shortened
 from bayesmtl.page.tables import Table, cut
 
@@ -22,9 +22,9 @@ def verdict(frame: pd.DataFrame) -> str:
     said = []
     for kind, verb in WORDS.items():
         own = frame[frame["verdict"] == kind].sort_values("gain", key=np.abs, ascending=False)
-        named = [f"{name} by {_gain(row)}" for name, row in own.iterrows()]
+        named = [f"{called(str(name))} by {_gain(row)}" for name, row in own.iterrows()]
         said.append(f"Sharing {verb} {joined(named, most=4)} in log predictive density" if named else "")
-    unsure = list(map(str, frame.index[frame["verdict"] == "can't tell"]))
+    unsure = [called(str(name)) for name in frame.index[frame["verdict"] == "can't tell"]]
     told = WORDS.get(whole["verdict"])
     together = f", but all tasks together it {told} by {_gain(whole)}" if told else ""
     if not any(said):

@@ -91,6 +91,17 @@ def count(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
+def called(task: str) -> str:
+    """A task as a sentence calls it.
+
+    Examples
+    --------
+    >>> called("income"), called("23")
+    ('income', 'task 23')
+    """
+    return f"task {task}" if task.isdigit() else task
+
+
 def joined(words: list[str], most: int = 6) -> str:
     """Words as a list in a sentence.
 

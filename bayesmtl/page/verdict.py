@@ -9,7 +9,7 @@ import xarray as xr
 from bayesmtl.page import gain
 from bayesmtl.page.asked import Answers
 from bayesmtl.page.figures import PROB
-from bayesmtl.page.numbers import APOSTROPHE, count, estimate, joined, percent, plain
+from bayesmtl.page.numbers import APOSTROPHE, called, count, estimate, joined, percent, plain
 from bayesmtl.page.plots import quantiles
 from bayesmtl.parts import manual
 from bayesmtl.reports.diagnostics import approximate
@@ -107,7 +107,7 @@ def _weighs(post: xr.DataTree, weighed: pd.DataFrame) -> str:
     top = int(np.bincount(first, minlength=len(weighed)).argmax())
     sure, row = (first == top).mean(), weighed.iloc[top]
     share = percent(row["share"], row["share_low"], row["share_high"])
-    name, interval = weighed.index[top], f"{100 * PROB:.0f}% interval {share.interval}"
+    name, interval = called(weighed.index[top]), f"{100 * PROB:.0f}% interval {share.interval}"
     if sure >= SURE:
         return (
             f"Of all tasks {name} weighs most: it holds {share.mean} of the information "
