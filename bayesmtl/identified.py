@@ -1,5 +1,6 @@
 """What the cells of tasks can't tell of their weights; what many tasks share is said once."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -146,6 +147,7 @@ def _said(
         elif each.kind == "made":
             remedy = f"Only {by} can tell their weights apart."
             remedy = "Drop one of them: their weights can't be told apart." if idle else remedy
+            remedy += _other_base(each.columns)
             yield _warning(where, f'"{name}" is a linear combination of {named(others)}.', remedy)
         elif each.kind == "many":
             problem = f"has {len(each.columns)} predictors for {each.cells} cells."
@@ -175,7 +177,7 @@ def _gathered(where: str, weak: Sequence[Weakness], tasks: str, by: str) -> Find
         ),
         "made": (
             f"columns are linear combinations of others over the cells of {tasks}: {most}.",
-            f"There only {by} can tell their weights apart.",
+            f"There only {by} can tell their weights apart.{_other_base(counts[0][0])}",
         ),
         "many": (f"{tasks} have no more cells than predictors.", f"There only {by} can hold their weights."),
         "apart": (
@@ -184,6 +186,22 @@ def _gathered(where: str, weak: Sequence[Weakness], tasks: str, by: str) -> Find
         ),
     }[weak[0].kind]
     return _warning(where, problem, remedy)
+
+
+def _other_base(columns: Sequence[str]) -> str:
+    """What to do where levels of one factor make up each other: the level that they are told from is missing.
+
+    Examples
+    --------
+    >>> _other_base(["C(band)[T.1]", "C(band)[T.2]"])
+    ' Or tell levels from one that all tasks have: C(band, contr.treatment(base=...)).'
+    >>> _other_base(["age", "weight"])
+    ''
+    """
+    factors = {re.sub(r"^C\((.*)\)$", r"\1", name.partition("[")[0]) for name in columns}
+    if len(factors) > 1 or not all("[" in name for name in columns):
+        return ""
+    return f" Or tell levels from one that all tasks have: C({min(factors)}, contr.treatment(base=...))."
 
 
 def _with(columns: Sequence[str]) -> str:

@@ -17,7 +17,8 @@ from bayesmtl.parts import Chance, Count
 from bayesmtl.space import space
 from bayesmtl.white import WHITE, point, slope, white
 
-MANY = 37  # from so many dimensions on, what a warm-up of 149 says of correlations is not worth having
+MANY = 37  # from so many dimensions on, what a warm-up says of correlations is not worth having
+SHORT, LONG = 149, 400  # iterations of a warm-up, of few dimensions and of many
 BATCH = 500  # draws that a program completes at once
 
 
@@ -25,7 +26,7 @@ def collapsed(
     problem: Problem,
     *,
     chains: Count = 4,
-    warmup: Count = 149,
+    warmup: Count | None = None,
     draws: Count = 1000,
     target_accept: Chance = 0.9,
 ) -> Run:
@@ -34,8 +35,9 @@ def collapsed(
     For normal tasks. Offsets, weights and group effects are integrated out: what is left has few dimensions
     and no funnels, and since the responses enter by their cross-products a gradient costs the same for any
     number of rows. The chains see it in axes in which the normal distribution at its mode is a standard one,
-    and begin about there; up to 149 iterations of ``warmup`` adapt to all of their own draws at once. Each
-    draw is completed by one of the coefficients from their normal distribution.
+    and begin about there. By default ``warmup`` is 149 iterations, which adapt to all of their own draws
+    at once, and 400 where more than 36 numbers are left. Each draw is completed by one of the coefficients
+    from their normal distribution.
 
     References
     ----------
@@ -51,6 +53,7 @@ def collapsed(
     if problem.moments is not None:
         one = replace(one, data={**one.data, "moments": jax.device_put(dict(problem.moments))})
     left = space(one.program, one.data)
+    warmup = warmup or usual(left.size)
     times.append(time.perf_counter())
 
     @jax.jit
@@ -93,6 +96,11 @@ def collapsed(
     points = top.place + points @ top.root.T
     basis = Basis(points, -free.stats["potential_energy"], one.data["moments"], one.data["count"])
     return replace(free, sites=sites, data=problem.data, seconds=seconds, basis=basis)
+
+
+def usual(size: int) -> int:
+    """The iterations of a warm-up for so many dimensions."""
+    return SHORT if size < MANY else LONG
 
 
 def _starts(density: Slope, top: Mode, chains: int, seed: int) -> list[np.ndarray]:

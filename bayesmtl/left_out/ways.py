@@ -22,7 +22,7 @@ from bayesmtl.collapsible import burden, refusal
 from bayesmtl.condensed import condense
 from bayesmtl.coordinates import free, places
 from bayesmtl.design import Design
-from bayesmtl.engines.collapsed import MANY
+from bayesmtl.engines.collapsed import MANY, usual
 from bayesmtl.errors import Finding, ModelError
 from bayesmtl.left_out.held_out import LARGE, by_family
 from bayesmtl.modes import mode
@@ -164,7 +164,7 @@ def _integrated(
     folds = [{"known": known, "mode": jax.device_put(vars(top))} for known in moved]
     accept, dense = options["target_accept"], left.size < MANY
     drawing = NUTS(white(left), target_accept_prob=accept, dense_mass=dense)
-    return Way(drawing, options["warmup"], folds, start, read)
+    return Way(drawing, options["warmup"] or usual(left.size), folds, start, read)
 
 
 def without(
