@@ -19,6 +19,7 @@ Pilot = Mapping[str, Any]  # "precision" and "place"; [task, feature]
 # Up to so many tasks the factors of a feature are turned together, in as few coordinates as there are tasks.
 # That takes the cube of the tasks; beyond, each task's own part is drawn given the common ones.
 FEW = 16
+NONE = 1e-12  # what is tasks' own of a variance where they have nothing of their own
 
 
 @jax.tree_util.register_dataclass
@@ -103,7 +104,7 @@ def leans(relation: Array | Loading | Mixture) -> dict[str, Array]:
     if not isinstance(relation, Loading) or relation.own.ndim == 1:
         return {}
     own = (relation.own**2).mean(1)
-    return {"scale": jnp.sqrt(jnp.where(own > 0, own, 1.0))}
+    return {"scale": jnp.sqrt(jnp.where(own > NONE, own, 1.0))}
 
 
 def members(one: Axis, name: Any, where: str) -> list[int]:

@@ -139,7 +139,10 @@ def sample(
     if isinstance(prior, jax.Array):
         return record(name, jnp.broadcast_to(prior, shape), *axes)
     place, width = _per_label(centre if support == "Real" else 0.0, shape), _per_label(unit, shape)
-    lean = _LEANING.get({}).get(name, lean)
+    if support == "Positive":
+        lean = _LEANING.get({}).get(name)
+    elif lean is not None:
+        lean = lean / width
     if own := set_by_user(name, axes, support):
         return _mixed(name, prior, own, axes, support, place, width, lean, linear)
     read = priors.read(prior, name, support)
@@ -147,9 +150,7 @@ def sample(
         return record(name, jnp.full(shape, read), *axes)
     if support == "Fraction":
         return latent(name, density(read), *axes, of=name)
-    leaning = None if lean is None else lean if support == "Positive" else lean / width
-    prior = density(read, place, width)
-    standard = _leaning(name, prior, support, leaning, *axes, of=name, linear=linear)
+    standard = _leaning(name, density(read, place, width), support, lean, *axes, of=name, linear=linear)
     return record(name, place + width * standard, *axes)
 
 
@@ -178,7 +179,7 @@ def _mixed(
         some = axis(f"{name}{number + 1}", int(where.sum()))
         at, by = (0.0, 1.0) if support == "Fraction" else (place, width)
         at, by = (jnp.broadcast_to(each, shape)[where] for each in (at, by))
-        leaning = None if lean is None else lean[where] if support == "Positive" else lean[where] / by
+        leaning = None if lean is None else lean[where]
         standard = _leaning(
             f"{name}{number + 1}", density(read, at, by), support, leaning, some, of=name, linear=linear
         )

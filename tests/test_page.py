@@ -165,7 +165,7 @@ def gains(whole: str = "can't tell", **verdict: str) -> pd.DataFrame:
         ({"a": "helps", "b": "harms", "c": "can't tell"}, "Of c it can't be told."),
         (
             {"a": "helps", "b": "can't tell", "whole": "helps"},
-            "Of b it can't be told, but all tasks together it helped by 18 (6 to 30).",
+            "together, sharing helped by 18 (6 to 30) in log predictive density. Sharing helped a by",
         ),
         ({"a": "helps", "b": "helps"}, "and harmed none."),
         ({"a": "helps", "b": "can't tell"}, "and harmed none that can be told."),
@@ -173,7 +173,7 @@ def gains(whole: str = "can't tell", **verdict: str) -> pd.DataFrame:
         ({"a": "can't tell", "b": "can't tell"}, "helped or harmed a and b can't be told from this table."),
         (
             {"a": "can't tell", "b": "can't tell", "whole": "helps"},
-            "from this table, but all tasks together it helped by 18 (6 to 30).",
+            "sharing helped by 18 (6 to 30) in log predictive density. Whether sharing helped or",
         ),
     ],
 )

@@ -17,7 +17,7 @@ WORDS = {"helps": "helped", "harms": "harmed"}
 
 
 def verdict(frame: pd.DataFrame) -> str:
-    """Which tasks gained and which lost, in a sentence or two."""
+    """Which tasks gained and which lost, in a sentence or two; all together first if some are open."""
     whole, frame = frame.loc[ALL], frame.drop(ALL)
     said = []
     for kind, verb in WORDS.items():
@@ -26,16 +26,17 @@ def verdict(frame: pd.DataFrame) -> str:
         said.append(f"Sharing {verb} {joined(named, most=4)} in log predictive density" if named else "")
     unsure = [called(str(name)) for name in frame.index[frame["verdict"] == "can't tell"]]
     told = WORDS.get(whole["verdict"])
-    together = f", but all tasks together it {told} by {_gain(whole)}" if told else ""
+    together = f"All tasks together, sharing {told} by {_gain(whole)} in log predictive density. "
+    first = together if told and unsure else ""
     if not any(said):
         who = joined(unsure, most=4)
-        return f"Whether sharing helped or harmed {who} can't be told from this table{together}."
-    text = ". ".join(filter(None, said))
+        return f"{first}Whether sharing helped or harmed {who} can't be told from this table."
+    text = first + ". ".join(filter(None, said))
     if not said[1]:
         text += ", and harmed none that can be told" if unsure else ", and harmed none"
     elif not said[0]:
         text += ", and helped none that can be told" if unsure else ", and helped none"
-    return f"{text}. Of {joined(unsure, most=4)} it can't be told{together}." if unsure else f"{text}."
+    return f"{text}. Of {joined(unsure, most=4)} it can't be told." if unsure else f"{text}."
 
 
 def table_of(frame: pd.DataFrame) -> Table:
