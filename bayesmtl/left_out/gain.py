@@ -43,10 +43,11 @@ def transfer(
     so that the other tasks of its row are known; its ``row``; its ``group``, as of a group that comes new; or
     its ``task``, as of a task that comes new, of which the others are all that is known.
 
-    Cells and rows are left out by importance weights of the draws. Without groups and tasks, and where the
-    Pareto k of weights is above 0.7 under either fit, both models are fitted anew, on the priors of the whole
-    table: without each unit by itself if they are few, else without some at a time. One compiled program
-    draws all of these fits side by side.
+    Cells and rows are left out by importance weights of the draws, and where the Pareto k of these is above
+    0.7 and coefficients were integrated out, by weights of the scales alone. Without groups and tasks, and
+    where k stays above 0.7 under either fit, both models are fitted anew, on the priors of the whole table:
+    without each unit by itself if they are few, else without some at a time. One compiled program draws all
+    of these fits side by side.
 
     Alone is the same model with no sharing: independent weights, residuals and group effects. What only says
     how large things are stays as it is, the scales of shrinkage and noise that is pooled, so that the gain is
@@ -94,6 +95,9 @@ def transfer(
     ----------
     Vehtari, Gelman and Gabry (2017). Practical Bayesian model evaluation using leave-one-out cross-validation
         and WAIC. Statistics and Computing 27, 1413-1432.
+    Vehtari, Mononen, Tolvanen, Sivula and Winther (2016). Bayesian leave-one-out cross-validation
+        approximations for Gaussian latent variable models. Journal of Machine Learning Research 17(103),
+        1-38.
     Roberts and others (2017). Cross-validation strategies for data with temporal, spatial, hierarchical, or
         phylogenetic structure. Ecography 40, 913-929.
     Sivula, Magnusson, Matamoros and Vehtari (2025). Uncertainty in Bayesian leave-one-out cross-validation
