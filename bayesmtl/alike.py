@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from numpyro.handlers import block, seed, substitute, trace
 
-from bayesmtl import parts, sites
+from bayesmtl import parts, sites, user_priors
 from bayesmtl.axes import Axis
 from bayesmtl.errors import ModelError
 from bayesmtl.parts import Part
@@ -75,7 +75,7 @@ def covariance(post: xr.DataTree, take: np.ndarray, group: str = "posterior") ->
         return np.zeros(shape)
     drawn = post[group].to_dataset()
     try:
-        with ready(), sites.settings(model.priors):
+        with ready(), user_priors.settings(model.priors):
             found = _of(model.relation, drawn, task, feature, take)
     except (ModelError, ImportError, KeyError):  # a part, or what it learned, is not at hand
         return np.full(shape, np.nan)
@@ -108,7 +108,7 @@ def learned(post: xr.DataTree) -> list[str]:
     if not len(feature):
         return []
     try:
-        with ready(), sites.settings(model.priors):
+        with ready(), user_priors.settings(model.priors):
             names = [*_axes(parts.bind("relations", model.relation), task, feature), "borrows"]
     except (ModelError, ImportError):
         return []

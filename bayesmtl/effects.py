@@ -21,7 +21,8 @@ from bayesmtl.axes import Axis, axis
 from bayesmtl.groups import Grouping, coefficients
 from bayesmtl.information import Mapped, Pilot, known_of
 from bayesmtl.priors import Correlation, Positive
-from bayesmtl.sites import STANDARD, Array, correlation_root, latent, record, sample
+from bayesmtl.sites import STANDARD, Array, latent, record, sample
+from bayesmtl.structured import correlation_root
 
 # Up to so many coefficients of related levels are drawn together, by a Cholesky factor of all.
 TOGETHER = 300

@@ -18,6 +18,7 @@ from bayesmtl.spec import Task
 _BINARY = ("logit", "probit")  # the links of a probability
 _KINDS = ("constant", "made", "many", "apart")
 _PRIOR = "the prior"
+_LEVEL = re.compile(r"(?:C\((?P<wrapped>[^,()]+)(?:, .*)?\)|(?P<plain>[^():]+))\[T\.[^\]:]*\]")
 
 
 @dataclass(frozen=True)
@@ -195,11 +196,14 @@ def _other_base(columns: Sequence[str]) -> str:
     --------
     >>> _other_base(["C(band)[T.1]", "C(band)[T.2]"])
     ' Or tell levels from one that all tasks have: C(band, contr.treatment(base=...)).'
-    >>> _other_base(["age", "weight"])
-    ''
+    >>> _other_base(["C(band, contr.treatment(base=3))[T.1]", "C(band, contr.treatment(base=3))[T.2]"])
+    ' Or tell levels from one that all tasks have: C(band, contr.treatment(base=...)).'
+    >>> _other_base(["C(band)[T.1]", "age"]), _other_base(["bs(age)[1]", "bs(age)[2]"])
+    ('', '')
     """
-    factors = {re.sub(r"^C\((.*)\)$", r"\1", name.partition("[")[0]) for name in columns}
-    if len(factors) > 1 or not all("[" in name for name in columns):
+    levels = [_LEVEL.fullmatch(name) for name in columns]
+    factors = {level["wrapped"] or level["plain"] for level in levels if level is not None}
+    if len(factors) != 1 or None in levels:
         return ""
     return f" Or tell levels from one that all tasks have: C({min(factors)}, contr.treatment(base=...))."
 

@@ -18,7 +18,8 @@ from jax.scipy.linalg import solve_triangular
 from bayesmtl.axes import Axis
 from bayesmtl.configurations import Gaps
 from bayesmtl.predictor_model import word
-from bayesmtl.sites import STANDARD, Array, correlation_root, latent, record, sample
+from bayesmtl.sites import STANDARD, Array, latent, record, sample
+from bayesmtl.structured import correlation_root
 
 ENTRIES = ("imputed", "probability")  # what is recorded of one table's entries; another table has others
 

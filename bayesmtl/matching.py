@@ -69,8 +69,8 @@ def unmatched(given: Mapping[str, Any], known: Places) -> list[Finding]:
     Parameters
     ----------
     known
-        The axes of every parameter that has a prior, as ``sites.settings`` heard them: a name stands for
-        several when families of tasks each have it.
+        The axes of every parameter that has a prior, as ``user_priors.settings`` heard them: a name stands
+        for several when families of tasks each have it.
     """
     places: dict[str, list[tuple[Axis, ...]]] = {}
     for name, every in known.items():

@@ -7,7 +7,8 @@ import numpy as np
 
 from bayesmtl.axes import Axis, axis
 from bayesmtl.matching import Governed
-from bayesmtl.sites import STANDARD, Array, density, latent, set_by_user
+from bayesmtl.sites import STANDARD, Array, latent
+from bayesmtl.user_priors import density, set_by_user
 
 
 @dataclass(frozen=True)

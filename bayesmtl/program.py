@@ -10,7 +10,7 @@ import numpy as np
 import numpyro
 from numpyro.handlers import scale, scope
 
-from bayesmtl import sites
+from bayesmtl import sites, user_priors
 from bayesmtl.design import Design
 from bayesmtl.effects import contribution, effects
 from bayesmtl.frames import Frame, cells_of, frames_of
@@ -69,7 +69,7 @@ def build(design: Design) -> Program:
     student = all(f.likelihood["kind"] == "student_t" for f in design.partners)
 
     def program(data: Mapping[str, Any], observed: bool = True) -> dict[str, Said]:
-        with sites.settings(model.priors):
+        with user_priors.settings(model.priors):
             pilot, given, filled = data.get("pilot", {}), data, None
             if design.gaps is not None:
                 filled = impute(design.gaps, data, observed)

@@ -17,8 +17,9 @@ from bayesmtl.encoded import encode
 from bayesmtl.errors import Finding
 from bayesmtl.matching import unmatched
 from bayesmtl.program import Program, Said, build
-from bayesmtl.sites import STANDARD, Array, settings
+from bayesmtl.sites import STANDARD, Array
 from bayesmtl.spec import Model
+from bayesmtl.user_priors import settings
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""Sites of a program that know their axes. JAX starts here."""
+"""Sites of a program that know their axes."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -14,50 +14,13 @@ from numpyro.primitives import _PYRO_STACK, apply_stack
 
 from bayesmtl import priors
 from bayesmtl.axes import Axis, axis
-from bayesmtl.correlations import Slopes
-from bayesmtl.errors import Finding, ModelError
-from bayesmtl.matching import Governed, called, governed
-from bayesmtl.priors import Correlation, Prior, Real
+from bayesmtl.matching import Governed
+from bayesmtl.priors import Real
+from bayesmtl.user_priors import density, set_by_user
 
 Array = jax.Array
 
 STANDARD = "_standard"  # the ending of sites that the sampler sees and the posterior does not
-
-_DENSITIES: dict[str, Callable[..., dist.Distribution]] = {
-    "normal": dist.Normal,
-    "student_t": dist.StudentT,
-    "cauchy": dist.Cauchy,
-    "laplace": dist.Laplace,
-    "half_normal": dist.HalfNormal,
-    "half_student_t": lambda df, scale: dist.FoldedDistribution(dist.StudentT(df, 0.0, scale)),
-    "half_cauchy": dist.HalfCauchy,
-    "exponential": dist.Exponential,
-    "gamma": dist.Gamma,
-    "inverse_gamma": dist.InverseGamma,
-    "lognormal": dist.LogNormal,
-    "beta": dist.Beta,
-    "uniform": dist.Uniform,
-}
-
-
-type Heard = dict[str, list[tuple[Axis, ...]]]
-_SETTINGS: ContextVar[tuple[Mapping[str, Any], Heard] | None] = ContextVar("settings", default=None)
-
-
-@contextmanager
-def settings(given: Mapping[str, Any]) -> Iterator[Heard]:
-    """Let ``[priors]`` set what is sampled inside; yields the axes of every parameter that it could set.
-
-    What an inner block hears, the outer one hears too.
-    """
-    outer = _SETTINGS.get()
-    heard: Heard = {} if outer is None else outer[1]
-    token = _SETTINGS.set((given, heard))
-    try:
-        yield heard
-    finally:
-        _SETTINGS.reset(token)
-
 
 _LEANING: ContextVar[Mapping[str, Array]] = ContextVar("leaning")
 
@@ -73,21 +36,6 @@ def leaning(by: Mapping[str, Array]) -> Iterator[None]:
         yield
     finally:
         _LEANING.reset(token)
-
-
-def set_by_user(name: str, axes: tuple[Axis, ...], support: str) -> list[Governed]:
-    """What ``[priors]`` says of a parameter."""
-    if (block := _SETTINGS.get()) is None:
-        return []
-    given, heard = block
-    if axes not in heard.setdefault(called(name), []):
-        heard[called(name)].append(axes)
-    return governed(given, name, axes, support)
-
-
-def density(prior: Prior, place: Any = 0.0, width: Any = 1.0) -> dist.Distribution:
-    """The density of ``(value - place) / width`` under a prior in the user's units."""
-    return _DENSITIES[prior.family](*prior.standard(place, width, jnp.log))
 
 
 def latent(
@@ -220,64 +168,3 @@ def _per_label(value: Any, shape: tuple[int, ...]) -> Any:
     """A number, or an array over the first axis made to broadcast over the others."""
     value = jnp.asarray(value)
     return value.reshape(value.shape + (1,) * (len(shape) - 1)) if value.ndim else value
-
-
-class _Sorted(dist.Distribution):
-    """Independent draws of one density, in rising order along the last axis."""
-
-    support = dist.constraints.ordered_vector
-
-    def __init__(self, density: dist.Distribution, size: int):
-        self.density, self.size = density, size
-        super().__init__(density.batch_shape, (size,))
-
-    def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
-        return jnp.sort(self.density.sample(key, sample_shape + self.shape()), axis=-1)
-
-    def log_prob(self, value: Array) -> Array:
-        each = self.density.log_prob(value).sum(-1)
-        return each + jax.scipy.special.gammaln(self.size + 1.0)
-
-
-def ordered(name: str, prior: Real, *axes: Axis) -> Array:
-    """Parameters in rising order along the last axis, otherwise independent; their shape is ``axes``."""
-    rows, last = axes[:-1], axes[-1]
-    shape = tuple(map(len, rows))
-    own = set_by_user(name, axes, "Real")
-    for each in own:
-        if (each.where.any(-1) != each.where.all(-1)).any():
-            raise ModelError(
-                Finding(f"priors.{each.key}", f"names one {last.name} of several.", "Name a task's all.")
-            )
-    sets = [(each.key, each.prior, each.where.all(-1)) for each in own]
-    rest = ~np.any([where for *_, where in sets], axis=0) if sets else np.full(shape, True)
-    if rest.any():
-        sets.append((name, priors.read(prior, name, "Real"), rest))
-    for key, read, _ in sets:
-        if isinstance(read, float):
-            raise ModelError(Finding(key, "can't all be fixed at one number.", "Give a prior."))
-    if len(sets) == 1:
-        return latent(name, _Sorted(density(sets[0][1]), len(last)), *axes, of=name)  # type: ignore[arg-type]
-    value = jnp.zeros((*shape, len(last)))
-    for number, (_, read, where) in enumerate(sets):
-        some = axis(f"{name}{number + 1}", int(where.sum()))
-        own_cuts = _Sorted(density(read), len(last))  # type: ignore[arg-type]
-        risen = latent(f"{name}{number + 1}{STANDARD}", own_cuts, some, last, of=name)
-        value = value.at[where].set(risen)
-    return record(name, value, *axes)
-
-
-def correlation_root(name: str, prior: Correlation, one: Axis, *members: Axis) -> Array:
-    """The Cholesky factor of a correlation matrix over an axis, for each member; [members, one, one]."""
-    shape = tuple(map(len, members))
-    if len(one) == 1:
-        return jnp.ones((*shape, 1, 1))
-    concentration = np.full(shape, _concentration(priors.read(prior, name, "Correlation")))
-    for each in set_by_user(name, members, "Correlation"):
-        concentration = np.where(each.where, _concentration(each.prior), concentration)
-    prior, pair = Slopes(len(one), concentration), axis(f"{name}_pair", len(one) * (len(one) - 1) // 2)
-    return prior.root(latent(name + STANDARD, prior, *members, pair, of=name))
-
-
-def _concentration(prior: Prior | float) -> float:
-    return prior.numbers()[0]  # type: ignore[union-attr]

@@ -107,7 +107,7 @@ def test_shrinkage_is_one_positive_scale_per_feature_or_a_mixture_of_them(name):
 
 @pytest.mark.parametrize("family", [f for f, (s, _) in priors.FAMILIES.items() if s != "Correlation"])
 def test_a_prior_in_the_file_is_that_density(family):
-    from bayesmtl.sites import _DENSITIES
+    from bayesmtl.user_priors import _DENSITIES
 
     numbers = {"student_t": (5.0, 0.3, 1.5), "uniform": (0.2, 0.9), "beta": (2.0, 3.0)}
     numbers = numbers.get(family, (1.3, 0.7)[: len(priors.FAMILIES[family][1])])

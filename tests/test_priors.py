@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpyro.handlers import seed, trace
 
-from bayesmtl import sites
+from bayesmtl import sites, structured, user_priors
 from bayesmtl.axes import Axis
 from bayesmtl.errors import ModelError
 from bayesmtl.matching import faults, governed, unmatched
@@ -229,7 +229,7 @@ def test_keys_and_texts_are_refused_whatever_the_parameters_are():
 
 def sites_of(program, given):
     """What a program records and samples under ``[priors]``."""
-    with sites.settings(given) as heard, trace() as seen, seed(rng_seed=0):
+    with user_priors.settings(given) as heard, trace() as seen, seed(rng_seed=0):
         program()
     return heard, seen
 
@@ -256,15 +256,15 @@ def test_entries_with_a_prior_of_their_own_have_its_density_and_the_others_the_d
 def test_priors_work_while_a_program_is_compiled():
     @jax.jit
     def draw(key):
-        with sites.settings({"sigma[written]": "lognormal(0, 1)"}), seed(rng_seed=key):
+        with user_priors.settings({"sigma[written]": "lognormal(0, 1)"}), seed(rng_seed=key):
             return sites.sample("sigma", "lognormal(1, 2)", TASK, support="Positive", unit=jnp.ones(3))
 
     assert (np.asarray(draw(jax.random.key(0))) > 0).all()
 
 
 def test_settings_end_with_their_block_and_tell_the_outer_one():
-    with sites.settings({"sigma": 5}) as outer, seed(rng_seed=0):
-        with sites.settings({}):
+    with user_priors.settings({"sigma": 5}) as outer, seed(rng_seed=0):
+        with user_priors.settings({}):
             assert sites.sample("sigma", 2, TASK, support="Positive")[0] == 2.0
         assert outer == {"sigma": [(TASK,)]}
         assert sites.sample("sigma", 2, TASK, support="Positive")[0] == 5.0
@@ -276,7 +276,7 @@ def test_cuts_of_one_task_have_a_prior_of_their_own_and_rise():
     cuts = Axis("threshold", ("1", "2"))
 
     def program():
-        assert (jnp.diff(sites.ordered("cut_level", "normal(0, 2)", TASK, cuts)) > 0).all()
+        assert (jnp.diff(structured.ordered("cut_level", "normal(0, 2)", TASK, cuts)) > 0).all()
 
     with jax.enable_x64(True):
         _, seen = sites_of(program, {"cut[written]": "normal(1, 0.5)"})
@@ -295,7 +295,7 @@ def test_correlations_have_the_prior_of_their_member():
     pair = Axis("term", ("1", "x"))
 
     def program():
-        root = sites.correlation_root("correlation_school", "lkj(1)", pair, TASK)
+        root = structured.correlation_root("correlation_school", "lkj(1)", pair, TASK)
         assert root.shape == (3, 2, 2)
 
     _, seen = sites_of(program, {"correlation_school[written]": "lkj(3)"})

@@ -25,7 +25,7 @@ LAYERS = [
     ["conflicts", "mechanisms", "wanted", "checks", "recipe", "summarised"],
     ["evidence", "identification"],
     ["marks", "picture"],
-    ["runtime", "correlations", "sites"],
+    ["runtime", "correlations", "user_priors", "sites", "structured"],
     [
         "outcomes",
         "tails",

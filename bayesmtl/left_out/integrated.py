@@ -23,9 +23,9 @@ from bayesmtl.left_out.folds import parted
 from bayesmtl.left_out.held_out import LARGE, WHOLE
 from bayesmtl.left_out.smoothing import weigh
 from bayesmtl.left_out.telling import scored
-from bayesmtl.left_out.ways import related, without
+from bayesmtl.left_out.ways import completed, without
 from bayesmtl.program import build
-from bayesmtl.progress import counted
+from bayesmtl.progress import busy, counted
 from bayesmtl.replay import replay
 from bayesmtl.runtime import ready
 from bayesmtl.space import space
@@ -68,16 +68,14 @@ def _told(
     every = known.points.reshape(known.density.size, -1)
     taken = np.random.default_rng(seed).permutation(len(every))[:DRAWS]
     points, whole = every[taken], known.density.ravel()[taken]
-    with ready():
+    with ready(), busy(f"{title}: compiling"):
         program, data = build(design), jax.device_put(design.data | {"count": known.count})
-        one, moved = without(design, program, data, out, related(design))
+        one, moved = without(design, program, data, out)
         left, (narrow, parts) = space(one.program, one.data), parted(design, program, data, out)
 
         def each(given: tuple[Any, Any], data: Any, part: Any) -> Any:
             at, key = given
-            rest = left.read(at)
-            sites = rest | one.complete(rest, data, key)
-            sites |= replay(program, data, sites, key, observed=True)[0]
+            sites = completed(one, program, left.read(at), data, key)
             said = replay(narrow, part, sites, key, observed=True)[2]
             return left.density(at, data), scored(said, part, marginal)[0]
 

@@ -83,7 +83,7 @@ def way(
         problem = f"can't be fitted without some of its cells: {reason}."
         raise ModelError(Finding("model", problem, 'Use unit = "cell".'))
     model = design, program, data
-    joint = related(design)
+    joint = bool(design.partners) and design.model.residual["kind"] == "correlated"
     asked, held = design.model.engine["kind"], refusal(*model)
     if held and joint:
         problem = "has correlated residuals of tasks that are not normal."
@@ -91,12 +91,7 @@ def way(
     slow = asked == "nuts" or (asked in ("auto", "svi") and bool(burden(*model)))
     if held or (slow and not joint):
         return _sampled(*model, out, unit)
-    return _integrated(*model, out, joint)
-
-
-def related(design: Design) -> bool:
-    """Whether the residuals of a row are correlated."""
-    return bool(design.partners) and design.model.residual["kind"] == "correlated"
+    return _integrated(*model, out)
 
 
 def _reason(design: Design) -> str:
@@ -144,12 +139,10 @@ def _without(design: Design, out: np.ndarray) -> Design:
     return replace(design, families=tuple(families))
 
 
-def _integrated(
-    design: Design, program: Program, data: Mapping[str, Any], out: Sequence[np.ndarray], joint: bool
-) -> Way:
+def _integrated(design: Design, program: Program, data: Mapping[str, Any], out: Sequence[np.ndarray]) -> Way:
     """As ``collapsed`` draws it, in axes in which the mode of all cells is a standard one."""
     options = settings("engines", {**design.model.engine, "kind": "collapsed"})
-    one, moved = without(design, program, data, out, joint)
+    one, moved = without(design, program, data, out)
     left = space(one.program, one.data)
     top = mode(slope(left, one.data)(), left.size)
 
@@ -157,9 +150,7 @@ def _integrated(
         return {WHITE: jax.random.uniform(key, (left.size,), minval=-WIDE, maxval=WIDE)}
 
     def read(at: Any, data: Mapping[str, Any], key: Any) -> dict[str, Any]:
-        rest = left.read(point(data, at[WHITE]))
-        sites = rest | one.complete(rest, data["known"], key)
-        return sites | replay(program, data["known"], sites, key, observed=True)[0]
+        return completed(one, program, left.read(point(data, at[WHITE])), data["known"], key)
 
     folds = [{"known": known, "mode": jax.device_put(vars(top))} for known in moved]
     accept, dense = options["target_accept"], left.size < MANY
@@ -167,10 +158,19 @@ def _integrated(
     return Way(drawing, options["warmup"] or usual(left.size), folds, start, read)
 
 
+def completed(
+    one: Collapsed, program: Program, rest: Mapping[str, Any], data: Mapping[str, Any], key: Any
+) -> dict[str, Any]:
+    """The sites and what is recorded, with coefficients drawn given the rest."""
+    sites = {**rest, **one.complete(rest, data, key)}
+    return sites | replay(program, data, sites, key, observed=True)[0]
+
+
 def without(
-    design: Design, program: Program, data: Mapping[str, Any], out: Sequence[np.ndarray], joint: bool
+    design: Design, program: Program, data: Mapping[str, Any], out: Sequence[np.ndarray]
 ) -> tuple[Collapsed, list[dict[str, Any]]]:
     """A model with its coefficients integrated out, and its data without the cells of each fold."""
+    joint = design.model.residual["kind"] == "correlated"
     one, local = collapse(design, program, data), places(program, data, design)[0].group
     every = _alike(
         [moments(_dropped(design, where), local, joint) for where in out], one.data["moments"], joint

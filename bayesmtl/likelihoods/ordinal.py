@@ -10,7 +10,8 @@ from jax.scipy.stats import norm
 from bayesmtl.axes import axis
 from bayesmtl.outcomes import Cells, Outcome, no_scale
 from bayesmtl.priors import Real
-from bayesmtl.sites import Array, ordered, record
+from bayesmtl.sites import Array, record
+from bayesmtl.structured import ordered
 
 
 def ordinal(

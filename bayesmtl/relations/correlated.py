@@ -7,7 +7,8 @@ from bayesmtl import priors
 from bayesmtl.axes import Axis
 from bayesmtl.errors import Finding, ModelError
 from bayesmtl.priors import Correlation
-from bayesmtl.sites import STANDARD, Array, correlation_root, latent, record
+from bayesmtl.sites import STANDARD, Array, latent, record
+from bayesmtl.structured import correlation_root
 
 
 def correlated(task: Axis, feature: Axis, *, correlation: Correlation = "lkj(2)") -> Array:

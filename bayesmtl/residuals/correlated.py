@@ -7,7 +7,8 @@ from bayesmtl.axes import Axis
 from bayesmtl.joint import Residual
 from bayesmtl.pairs import sets
 from bayesmtl.priors import Correlation, Positive
-from bayesmtl.sites import Array, correlation_root, record, sample
+from bayesmtl.sites import Array, record, sample
+from bayesmtl.structured import correlation_root
 
 
 def correlated(
