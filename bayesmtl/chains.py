@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 from numpyro.infer.mcmc import MCMCKernel
+from numpyro.infer.util import ParamInfo
 
 from bayesmtl import checkpoints, pieces, sampling
 from bayesmtl.checkpoints import Checkpoint
@@ -109,8 +110,8 @@ class Sampler:
 
     Parameters
     ----------
-    kernel, chains, warmup
-        What they run, how many, and for how many iterations that are thrown away.
+    chains, warmup
+        How many chains, and for how many iterations that are thrown away.
     begin, piece
         The program of a chain's first state, given the seed and its number, and that of some iterations.
     text
@@ -119,7 +120,6 @@ class Sampler:
         How long it took to write them.
     """
 
-    kernel: MCMCKernel
     chains: int
     warmup: int
     begin: Future[Any]
@@ -150,22 +150,21 @@ def sampler(
     rest = jax.jit(pieces.piece(kernel)).lower(first.out_info, data, np.int32(1))
     took = time.perf_counter() - began
     compiling = pool.submit(rest.compile), pool.submit(first.compile, ONCE)  # what takes longest first
-    return Sampler(kernel, chains, warmup, compiling[1], compiling[0], rest.as_text, took)
+    return Sampler(chains, warmup, compiling[1], compiling[0], rest.as_text, took)
 
 
 def run(
     sampler: Sampler,
     data: Mapping[str, Any],
     problem: Problem,
-    starts: Sequence[Mapping[str, np.ndarray]] | None = None,
+    starts: Sequence[ParamInfo],
     *,
     engine: str,
     draws: int,
 ) -> Run:
-    """Run chains on an engine's data; an interrupt keeps what all of them have drawn so far.
+    """Run chains on an engine's data from ``starts``; an interrupt keeps what all of them have drawn so far.
 
-    Chains begin at ``starts``, unconstrained, or where the kernel has them begin. The same seed gives the
-    same draws, whatever the number of cores, and whether it was killed and went on.
+    The same seed gives the same draws, whatever the number of cores, and whether it was killed and went on.
 
     Raises
     ------
@@ -175,10 +174,9 @@ def run(
     """
     start = time.perf_counter()
     data = jax.device_put(data)  # threads do not see an x64 context
-    kernel, chains, warmup = sampler.kernel, sampler.chains, sampler.warmup
+    chains, warmup = sampler.chains, sampler.warmup
     begin, seed = sampler.begin.result(), np.int64(problem.seed)
-    places = list(starts) if starts else [None] * chains
-    states = [begin(seed, np.int32(c), at, data) for c, at in enumerate(places)]
+    states = [begin(seed, np.int32(c), at, data) for c, at in enumerate(starts)]
     piece = sampler.piece.result()
     compiled = time.perf_counter()
     if not all(np.isfinite(state.potential_energy) for state in states):
@@ -204,10 +202,7 @@ def run(
         )
         raise ModelError(Finding("fit", "was stopped in the warm-up.", remedy))
     every = {name: np.stack([chain[name][:least] for chain in kept]) for name in pieces.FIELDS}
-    unconstrained = jax.tree.map(
-        lambda *leaves: np.stack([leaf[:least] for leaf in leaves]), *(k["z"] for k in kept)
-    )
-    sites = _constrained(kernel, data, unconstrained)
+    sites = jax.tree.map(lambda *each: np.stack([leaf[:least] for leaf in each]), *(k["z"] for k in kept))
     seconds = {
         "trace": sampler.seconds,
         "compile": compiled - start,
@@ -221,14 +216,3 @@ def run(
         engine=engine,
         complete=not progress.stopped,
     )
-
-
-def _constrained(kernel: MCMCKernel, data: Any, draws: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The values of the latent sites; [chain, draw, ...]."""
-    values = kernel.postprocess_fn((data,), {})
-
-    def sites(point: Any) -> dict[str, Any]:
-        every = values(point)
-        return {name: every[name] for name in point}  # and nothing else that the program records
-
-    return jax.tree.map(np.asarray, jax.jit(jax.vmap(jax.vmap(sites)))(draws))

@@ -12,10 +12,10 @@ from numpyro.infer import NUTS
 from bayesmtl.chains import Basis, Problem, Run, run, sampler
 from bayesmtl.collapsed import collapse
 from bayesmtl.collapsible import required
-from bayesmtl.modes import Mode, Slope, mode
+from bayesmtl.modes import mode
 from bayesmtl.parts import Chance, Count
 from bayesmtl.space import space
-from bayesmtl.white import WHITE, point, slope, white
+from bayesmtl.white import WHITE, origin, point, slope, starts, white
 
 MANY = 37  # from so many dimensions on, what a warm-up says of correlations is not worth having
 SHORT, LONG = 149, 400  # iterations of a warm-up, of few dimensions and of many
@@ -72,16 +72,16 @@ def collapsed(
     with ThreadPoolExecutor() as pool:  # programs are compiled while others are written, and chains run
         climbing = pool.submit(slope(left, one.data))
         drawing = NUTS(white(left), target_accept_prob=target_accept, dense_mass=left.size < MANY)
-        compiling = sampler(drawing, data, pool, {WHITE: zero}, chains=chains, warmup=warmup)
+        compiling = sampler(drawing, data, pool, origin(left.size), chains=chains, warmup=warmup)
         batch = np.zeros((BATCH, left.size)), np.arange(BATCH), seed, np.int32(0)
         finishing = pool.submit(finish.lower(*batch, data).compile)
         times.append(time.perf_counter())
         density = climbing.result()
         top = mode(density, left.size)
         data["mode"] = vars(top)
-        starts = [{WHITE: at} for at in _starts(density, top, chains, problem.seed)]
+        begin = starts(density, top, chains, problem.seed)
         times.append(time.perf_counter())
-        free = run(compiling, data, problem, starts, engine="collapsed", draws=draws)
+        free = run(compiling, data, problem, begin, engine="collapsed", draws=draws)
     start = time.perf_counter()
     points = free.sites[WHITE]
     count = points.shape[1]
@@ -101,16 +101,6 @@ def collapsed(
 def usual(size: int) -> int:
     """The iterations of a warm-up for so many dimensions."""
     return SHORT if size < MANY else LONG
-
-
-def _starts(density: Slope, top: Mode, chains: int, seed: int) -> list[np.ndarray]:
-    """Where chains begin, about a mode and wider apart than the draws; [coordinate]."""
-    found = []
-    for at in np.random.default_rng(seed).uniform(-2.0, 2.0, (chains, len(top.place))):
-        while not np.isfinite(density(top.place + top.root @ at)[0]) and np.abs(at).max() > 1e-3:
-            at = at / 2
-        found.append(at)
-    return found
 
 
 def _padded(points: np.ndarray) -> np.ndarray:

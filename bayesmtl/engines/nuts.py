@@ -14,7 +14,7 @@ from bayesmtl.condensed import condense
 from bayesmtl.parts import Chance, Count
 from bayesmtl.pilot import pilot
 from bayesmtl.space import space
-from bayesmtl.white import WHITE, plain, point, seen, white
+from bayesmtl.white import WHITE, origin, plain, point, seen, slope, starts, white
 
 
 def nuts(
@@ -48,12 +48,15 @@ def nuts(
     times.append(time.perf_counter())
     given = {"known": fewer, "mode": vars(plain(left))}
     with ThreadPoolExecutor() as pool:  # the mode is sought while the sampler is compiled
+        climbing = pool.submit(slope(left, fewer))
         drawing = NUTS(white(left), target_accept_prob=target_accept)
-        compiling = sampler(drawing, given, pool, chains=chains, warmup=warmup)
+        compiling = sampler(drawing, given, pool, origin(left.size), chains=chains, warmup=warmup)
         times.append(time.perf_counter())
-        given["mode"] = vars(seen(left, fewer))
+        top = seen(left, climbing.result)
+        given["mode"] = vars(top)
+        begin = starts(climbing.result(), top, chains, problem.seed)
         times.append(time.perf_counter())
-        done = run(compiling, given, problem, engine="nuts", draws=draws)
+        done = run(compiling, given, problem, begin, engine="nuts", draws=draws)
     read = jax.jit(jax.vmap(jax.vmap(lambda at, given: left.read(point(given, at)), (0, None)), (0, None)))
     sites = jax.tree.map(np.asarray, read(done.sites[WHITE], given))
     seconds = done.seconds | dict(

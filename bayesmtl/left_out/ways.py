@@ -32,11 +32,10 @@ from bayesmtl.pilot import pilot
 from bayesmtl.program import Program
 from bayesmtl.replay import replay
 from bayesmtl.space import space
-from bayesmtl.white import WHITE, point, seen, slope, white
+from bayesmtl.white import WHITE, WIDE, point, seen, slope, white
 
 GONE = 1e-30  # the power of a cell that is left out; NumPyro takes no 0
 WARMUP = 500  # iterations at most of a fold, whose chains are held against each other
-WIDE = 2.0  # how far from the mode chains begin, in standard deviations
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ def _sampled(
     known = pilot(data, design)
     sampled, whole = condense(design, program, {**data, "pilot": jax.device_put(known)})
     left = space(sampled, whole)
-    top = vars(seen(left, whole))
+    top = vars(seen(left, slope(left, whole)))
     folds = []
     for where in out:
         fold = _without(design, where)
