@@ -14,7 +14,7 @@ from bayesmtl.program import build
 from bayesmtl.replay import anatomy, densities, replay
 from bayesmtl.space import space
 from bayesmtl.spec import Model
-from bayesmtl.white import WHITE, point, seen, white
+from bayesmtl.white import WHITE, point, seen, slope, white
 
 GAUSSIAN = {"kind": "gaussian", "sigma": 0.7, "offset": "normal(1, 2)"}
 
@@ -225,7 +225,7 @@ def test_a_space_tells_parameters_and_what_predictors_are_linear_in():
     assert left.parameters.tolist() == [True] * 4 + [False] * weights
     assert left.linear.tolist() == [True] * 2 + [False] * 2 + [True] * weights
     # of few dimensions the sampler sees all in the axes of the mode, which no density hides
-    top, at = seen(left, design.data), np.full(left.size, 0.3)
+    top, at = seen(left, slope(left, design.data)), np.full(left.size, 0.3)
     given = {"known": design.data, "mode": vars(top)}
     moved = top.place + top.root @ at
     with trace() as sites:
