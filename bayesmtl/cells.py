@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-from bayesmtl import formulas, parts
+from bayesmtl import categories, parts
 from bayesmtl.errors import Finding, ModelError, listed
 from bayesmtl.responses import response
 from bayesmtl.spec import Model, Task
@@ -71,7 +71,7 @@ def _read(
 ) -> Generator[Finding, None, tuple[np.ndarray | None, tuple[Any, ...]]]:
     """What is wrong with a column as responses, and these as numbers with their grades."""
     where = f"tasks.{task.name}"
-    if strange := formulas.strange(column):
+    if strange := categories.strange(column):
         yield Finding(where, strange.problem, strange.remedy)
         return None, ()
     try:

@@ -132,7 +132,7 @@ def sampler(
     kernel: MCMCKernel,
     data: Mapping[str, Any],
     pool: Executor,
-    start: Any = None,
+    start: Any,
     *,
     chains: int,
     warmup: int,

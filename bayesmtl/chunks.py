@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from bayesmtl import tables
+from bayesmtl import table_files, tables
 from bayesmtl.errors import Finding, ModelError
 
 CHUNK = 131_072  # rows that a core holds at once
@@ -33,7 +33,7 @@ def opened(source: Any) -> Any:
     """
     if isinstance(source, str | Path):
         path = Path(source)
-        return path if path.is_dir() or path.suffix.lower() == ".parquet" else tables.read(path)
+        return path if path.is_dir() or path.suffix.lower() == ".parquet" else table_files.read(path)
     if isinstance(source, pd.DataFrame) or _partitioned(source):
         return source
     import narwhals.stable.v2 as nw

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from textwrap import wrap
 
-from bayesmtl import group_wording, tables
+from bayesmtl import group_wording, table_files
 from bayesmtl.design import Design
 from bayesmtl.encoded import encode
 from bayesmtl.spec import Model, Task
@@ -49,7 +49,7 @@ def _design(model: Model) -> Design | None:
     if "table" not in model.data:
         return None
     try:
-        return encode(model, tables.read(model.data["table"], model.folder))
+        return encode(model, table_files.read(model.data["table"], model.folder))
     except (ValueError, LookupError, TypeError):  # check says what is wrong, a description doesn't
         return None
 

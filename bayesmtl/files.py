@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 def given(path: Path) -> "pd.DataFrame":
     """A table from a file; ``-`` is CSV from stdin."""
-    from bayesmtl import tables
+    from bayesmtl import table_files
 
     if str(path) != "-":
-        return tables.read(path)
+        return table_files.read(path)
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "stdin.csv"
         copy.write_bytes(sys.stdin.buffer.read())
-        return tables.read(copy)
+        return table_files.read(copy)
 
 
 def stem(path: Path) -> str:

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field, replace
 from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
+from bayesmtl.categories import levels, numeric, strange
 from bayesmtl.errors import Finding, ModelError, listed, unknown
 from bayesmtl.group_terms import split
 from bayesmtl.terms import columns, expressions, named, plain_names, quoted, restored
 
-__all__ = ["Encoding", "apply", "columns", "learn", "levels", "quoted", "strange"]
+__all__ = ["Encoding", "apply", "columns", "learn", "quoted"]
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,7 +83,7 @@ def learn_part(formula: str, table: "pd.DataFrame", where: str) -> tuple[Encodin
         raise ModelError(*wrong)
     if wrong := [finding for n in needed if (finding := strange(table[n]))]:
         raise ModelError(*wrong)
-    categories = {n: levels(table[n]) for n in needed if not _numeric(table[n])}
+    categories = {n: levels(table[n]) for n in needed if not numeric(table[n])}
     state: dict[str, Any] = {}
     for expression in expressions(fixed, where):
         learnt, graded = _learnt(expression, table, categories, where)
@@ -103,18 +104,18 @@ def apply(encoding: Encoding, table: "pd.DataFrame", where: str) -> "pd.DataFram
     """
     needed = named(encoding.fixed, where)
     wrong = [unknown("table", "column", n, map(str, table)) for n in needed if n not in table]
-    for name, levels in _known_levels(encoding).items():
-        new = set(table[name].dropna().unique()) - set(levels) if name in table else ()
+    for name, known in _known_levels(encoding).items():
+        new = set(table[name].dropna().unique()) - set(known) if name in table else ()
         if new:
             wrong.append(
                 Finding(
                     f"table.{name}",
                     f"has categories that the fit never saw: {listed(sorted(new, key=str))}.",
-                    f"Known: {listed(levels)}.",
+                    f"Known: {listed(known)}.",
                 )
             )
     for name in needed:
-        if name in table and name not in encoding.categories and not _numeric(table[name]):
+        if name in table and name not in encoding.categories and not numeric(table[name]):
             wrong.append(Finding(f"table.{name}", "holds text, and held numbers at the fit.", "Mend it."))
     if wrong:
         raise ModelError(*wrong)
@@ -130,46 +131,22 @@ def _learnt(
         problem = f'"{expression[1:-1]}" has no complete row.'
         raise ModelError(Finding(where, problem, "Measure its columns, or drop it."))
     spec = _matrix(Encoding(expression, (), {}, categories), table[complete], where)[1]
-    levels = {
+    graded = {
         term: _plain(state["categories"])
         for term, (_, state) in spec.encoder_state.items()
         if state.get("categories")
     }
-    return _plain(spec.transform_state), levels
-
-
-def strange(column: "pd.Series") -> Finding | None:
-    """Why a column holds neither numbers nor categories that can be written down."""
-    where = f"table.{column.name}"
-    if column.dtype.kind in "mM":
-        return Finding(where, "holds dates or times.", "Make it a number, such as the year.")
-    if column.dtype.kind == "c":
-        return Finding(where, "holds complex numbers.", "Give two columns of numbers.")
-    values = column.cat.categories if hasattr(column, "cat") else column.dropna()
-    if values.dtype.kind in "biuf":
-        return None
-    odd = {type(value).__name__ for value in values if not isinstance(value, str | int | float)}
-    if not odd:
-        return None
-    return Finding(where, f"holds {listed(sorted(odd))} values.", "Make them text or numbers.")
-
-
-def levels(column: "pd.Series") -> list[Any]:
-    """The categories of a column that holds no numbers."""
-    if hasattr(column, "cat"):
-        return column.cat.categories.tolist()
-    values = column.dropna().unique().tolist()
-    return sorted(values, key=str) if len(set(map(type, values))) > 1 else sorted(values)
+    return _plain(spec.transform_state), graded
 
 
 def _known_levels(encoding: Encoding) -> dict[str, list[Any]]:
     """The levels of each column that is categorical, or is made so by ``C()``."""
     names = plain_names(encoding.fixed)[1]
     found = {}
-    for term, levels in encoding.categories.items():
+    for term, own in encoding.categories.items():
         inside = re.match(r"C\(\s*(\w+)\s*[,)]", term)
         name = inside[1] if inside else term
-        found[names.get(name, name)] = levels
+        found[names.get(name, name)] = own
     return found
 
 
@@ -177,7 +154,7 @@ def _complete(table: "pd.DataFrame") -> "pd.Series":
     """Which rows have a value, and a finite one, in every column; [row]."""
     import numpy as np
 
-    numbers = [name for name in table if _numeric(table[name])]
+    numbers = [name for name in table if numeric(table[name])]
     bounded = ~table[numbers].astype(float).isin([np.inf, -np.inf]).any(axis=1)
     return table.notna().all(axis=1) & bounded
 
@@ -234,12 +211,6 @@ def _matrix(encoding: Encoding, table: "pd.DataFrame", where: str) -> tuple["pd.
         raise ModelError(
             Finding(where, f'can\'t encode "{encoding.formula}": {reason}', "Mend that term.")
         ) from None
-
-
-def _numeric(column: "pd.Series") -> bool:
-    from pandas.api.types import is_bool_dtype, is_numeric_dtype
-
-    return is_numeric_dtype(column) and not is_bool_dtype(column)
 
 
 def _plain(state: Any) -> Any:

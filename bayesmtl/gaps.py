@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-from bayesmtl import formulas, parts, tables
+from bayesmtl import categories, formulas, parts, tables
 from bayesmtl.errors import ModelError, listed
 from bayesmtl.group_terms import GroupTerm, split
 from bayesmtl.responses import spread_formula
@@ -88,7 +88,7 @@ def levels(column: pd.Series) -> list[object]:
     """The values that a column which is summed out can take."""
     if is_numeric_dtype(column) and not is_bool_dtype(column):
         return sorted(column.dropna().unique().tolist())
-    return formulas.levels(column)
+    return categories.levels(column)
 
 
 def _fixed(formula: str) -> list[str]:
@@ -145,7 +145,7 @@ def _whole(model: Model, tasks: list[Task], table: pd.DataFrame) -> str:
 def _unfit(name: str, table: pd.DataFrame, discrete: bool) -> str:
     """Why the values of a column are no ground to impute others."""
     column = table[name]
-    if formulas.strange(column) is not None:
+    if categories.strange(column) is not None:
         return "it holds neither numbers nor categories"
     if column.nunique() < 2:
         return "it has no two values"

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import scipy.linalg
 
-from bayesmtl import formulas, parts
+from bayesmtl import categories, parts
 from bayesmtl.errors import FEW, Finding, ModelError, among, listed, named
 from bayesmtl.responses import response
 from bayesmtl.separation import separators
@@ -86,7 +86,7 @@ def _made(x: np.ndarray, names: pd.Index) -> Iterator[tuple[str, ...]]:
 
 def _separators(task: Task, column: pd.Series, x: np.ndarray) -> list[int]:
     """The predictors that separate the grades of a graded response, or its noes from its yeses."""
-    if formulas.strange(column):
+    if categories.strange(column):
         return []
     try:
         y, grades = response(task, column)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bayesmtl import tables
+from bayesmtl import table_files
 from bayesmtl.errors import Finding, ModelError, listed
 
 _CLOSE = 1e-6  # as far as a matrix that was written down with few digits may be from its transpose
@@ -21,7 +21,7 @@ def covariance(path: Path, levels: list[str], where: str) -> tuple[list[str], np
     ModelError
         When the file can't be read, lacks a level, or holds no covariance.
     """
-    table = tables.read(path)
+    table = table_files.read(path)
     header = list(map(str, table.columns))
     if len(header) == len(table) + 1:
         rows, header, values = table.iloc[:, 0].astype(str).tolist(), header[1:], table.iloc[:, 1:]

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from bayesmtl import formulas, tables
+from bayesmtl import categories, tables
 from bayesmtl.errors import Finding, ModelError, unknown
 
 
@@ -21,7 +21,7 @@ def labels_of(
         elif empty := tables.named(table, table[name].isna() & needed & (not anonymous)):
             problem = f"is empty where a task was measured: {empty}."
             wrong.append(Finding(f"table.{name}", problem, "Fill it in, or drop these rows."))
-        elif strange := formulas.strange(table[name]):
+        elif strange := categories.strange(table[name]):
             wrong.append(strange)
     if wrong:
         raise ModelError(*wrong)
@@ -46,7 +46,7 @@ def order(factors: tuple[str, ...], table: pd.DataFrame, labels: np.ndarray) -> 
     places = []
     for name in factors:
         column = table[name]
-        values = formulas.levels(column) if hasattr(column, "cat") else _values(column)
+        values = categories.levels(column) if hasattr(column, "cat") else _values(column)
         places.append({_label(value): i for i, value in enumerate(values)})
     keys: dict[str, tuple[int, ...]] = {}
     each = [table[name].map(_label, na_action="ignore") for name in factors]

@@ -10,7 +10,7 @@ import jax
 import pandas as pd
 import xarray as xr
 
-from bayesmtl import tables, trees
+from bayesmtl import table_files, tables, trees
 from bayesmtl.chains import Problem, Watch
 from bayesmtl.checkpoints import Checkpoint, opened
 from bayesmtl.checks import check
@@ -30,7 +30,7 @@ from bayesmtl.summary import Summary
 
 def table_of(model: Model) -> pd.DataFrame:
     """The table that a model file names."""
-    return tables.own(model.data, model.folder)
+    return table_files.own(model.data, model.folder)
 
 
 def fit(

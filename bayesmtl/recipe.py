@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from pandas.api.types import is_bool_dtype, is_numeric_dtype
+from pandas.api.types import is_numeric_dtype
 
-from bayesmtl import formulas
+from bayesmtl import categories, formulas
 from bayesmtl.errors import Finding, ModelError, listed
 from bayesmtl.formulas import Encoding, quoted
 from bayesmtl.group_terms import split
@@ -135,7 +135,7 @@ def learn(
     ModelError
         When a column can't be encoded, or a term needs all rows at once.
     """
-    if wrong := [finding for name in wanted.every if (finding := formulas.strange(head[name]))]:
+    if wrong := [finding for name in wanted.every if (finding := categories.strange(head[name]))]:
         raise ModelError(*wrong)
     texts = dict.fromkeys(task.formula or "0" for task in outcomes(model))
     graded = [n for n in wanted.predictors if _words(head[n]) or any(_made_graded(n, text) for text in texts)]
@@ -157,7 +157,7 @@ def learn(
 
 def levels(rows: pd.DataFrame) -> dict[str, list[Any]]:
     """The levels of each column."""
-    return {str(name): formulas.levels(rows[name]) for name in rows}
+    return {str(name): categories.levels(rows[name]) for name in rows}
 
 
 def joined(parts: Sequence[Mapping[str, list[Any]]], ordered: Sequence[str]) -> dict[str, list[Any]]:
@@ -165,7 +165,7 @@ def joined(parts: Sequence[Mapping[str, list[Any]]], ordered: Sequence[str]) -> 
     found = {}
     for name in parts[0]:
         every = list(dict.fromkeys(value for part in parts for value in part[name]))
-        found[name] = every if name in ordered else formulas.levels(pd.Series(every, dtype=object))
+        found[name] = every if name in ordered else categories.levels(pd.Series(every, dtype=object))
     return found
 
 
@@ -208,7 +208,7 @@ def _made_graded(name: str, formula: str) -> bool:
 
 
 def _words(column: pd.Series) -> bool:
-    return not is_numeric_dtype(column) or is_bool_dtype(column)
+    return not categories.numeric(column)
 
 
 def _numbers(column: pd.Series) -> np.ndarray:

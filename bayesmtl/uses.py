@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-from bayesmtl import conflicts, formulas, parts, tables
+from bayesmtl import categories, conflicts, formulas, parts, tables
 from bayesmtl.errors import Finding, listed
 from bayesmtl.gaps import Plan
 from bayesmtl.responses import spread_formula
@@ -54,7 +54,7 @@ def faults(
     ``plan`` says which of them could be imputed, and ``impute`` whether they are.
     """
     for name, use in _uses(tasks, needed, full).items():
-        if not formulas.strange(table[name]) and (table[name].isna() & use.needed).any():
+        if not categories.strange(table[name]) and (table[name].isna() & use.needed).any():
             yield _missing(name, table, use, units, plan, impute)
         yield from _column(name, table, use, units)
 
@@ -96,7 +96,7 @@ def _options(task: Task) -> dict[str, str] | None:
 def _column(name: str, table: pd.DataFrame, use: _Use, units: str | None) -> Iterator[Finding]:
     """What is wrong with a column that some task needs, as it stands in the table."""
     column, where = table[name], f"table.{name}"
-    if strange := formulas.strange(column):
+    if strange := categories.strange(column):
         yield strange
         return
     if is_numeric_dtype(column) and (use.option == "by" or not is_bool_dtype(column)):
@@ -112,8 +112,8 @@ def _column(name: str, table: pd.DataFrame, use: _Use, units: str | None) -> Ite
         elif numbers.sum() > words.sum():
             problem = f"holds text among numbers: {listed(column[words].map(repr).unique(), 4)}"
             yield Finding(where, f"{problem} ({tables.named(table, words, units)}).", remedy)
-    if (use.group or not is_numeric_dtype(column)) and len(formulas.levels(column)) == 1:
-        problem = f"is {formulas.levels(column)[0]!r} in every row."
+    if (use.group or not is_numeric_dtype(column)) and len(categories.levels(column)) == 1:
+        problem = f"is {categories.levels(column)[0]!r} in every row."
         what = "group" if use.group else "predictor"
         yield Finding(where, problem, f"It makes no {what}; drop it.", "warning")
 

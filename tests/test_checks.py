@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from refusals import BY_GROUP, KEYS, said, table
 
-from bayesmtl import tables
+from bayesmtl import table_files
 from bayesmtl.checks import check
 from bayesmtl.spec import Model, load
 
@@ -229,7 +229,7 @@ def test_errors_come_before_warnings_and_all_are_found():
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
 def test_shipped_models_have_no_errors_and_no_warnings(path):
     model = load(path)
-    found = check(model, tables.read(model.data["table"], model.folder))
+    found = check(model, table_files.read(model.data["table"], model.folder))
     assert [str(finding) for finding in found if finding.level != "note"] == []
 
 

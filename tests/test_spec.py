@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayesmtl import tables
+from bayesmtl import table_files, tables
 from bayesmtl.causal.dag import Dag
 from bayesmtl.checks import check
 from bayesmtl.encoded import encode
@@ -211,15 +211,15 @@ TABLE_FILES = {
 def test_table_files_that_are_refused(tmp_path, content, said):
     path = tmp_path / "some.csv"
     path.write_bytes(content)
-    assert refusal(tables.read, path) == [f"table some.csv: {said}"]
+    assert refusal(table_files.read, path) == [f"table some.csv: {said}"]
 
 
 def test_table_files_that_are_no_files(tmp_path):
     (tmp_path / "folder.csv").mkdir()
-    assert refusal(tables.read, tmp_path / "folder.csv") == [
+    assert refusal(table_files.read, tmp_path / "folder.csv") == [
         "table folder.csv: can't be read: Is a directory. Give the path of a file."
     ]
-    assert refusal(tables.read, tmp_path / "none.csv") == [
+    assert refusal(table_files.read, tmp_path / "none.csv") == [
         "table none.csv: can't be read: No such file or directory. Look at the path."
     ]
 
@@ -227,7 +227,7 @@ def test_table_files_that_are_no_files(tmp_path):
 def test_tables_keep_their_names_and_their_empty_cells(tmp_path):
     path = tmp_path / "some.TSV"
     path.write_bytes('\ufeffgröße\t a b \t"x\ty"\tx.1\tx\n1\t\tu\t2\t3\n\n4\t5\t\t6\t7\n'.encode())
-    table = tables.read(path)
+    table = table_files.read(path)
     assert table.columns.tolist() == ["größe", "a b", "x\ty", "x.1", "x"]
     assert table.isna().to_numpy().tolist() == [
         [False, True, False, False, False],
@@ -238,7 +238,7 @@ def test_tables_keep_their_names_and_their_empty_cells(tmp_path):
 def test_columns_that_share_a_name_are_told(tmp_path):
     path = tmp_path / "some.csv"
     path.write_text("a,b, a,b.1\n1,2,3,4\n5,6,7,8\n")
-    assert [str(finding) for finding in tables.faults(tables.read(path))] == [
+    assert [str(finding) for finding in tables.faults(table_files.read(path))] == [
         'table: has 2 columns called "a". Rename all but one.'
     ]
     assert [str(finding) for finding in tables.faults(pd.DataFrame([[1, 2]], columns=[5, 5]))] == [
@@ -269,7 +269,7 @@ def test_any_name_may_be_a_predictor_and_a_task(tmp_path, by):
         encoding="utf-8",
     )
     model = load(tmp_path / "odd.toml")
-    table = tables.read(model.folder / model.data["table"])
+    table = table_files.read(model.folder / model.data["table"])
     assert check(model) == check(model, table) == []
     design = encode(model, table)
     assert set(design.feature.labels) == set(ODD)

@@ -16,7 +16,8 @@ PACKAGE = Path(bayesmtl.__file__).parent
 LAYERS = [
     ["errors"],
     ["axes", "priors", "matching", "multiplicity", "causal"],
-    ["options", "parts", "tables", "summary", "chunks", "group_terms", "terms", "formulas"],
+    ["options", "parts", "tables", "table_files", "summary", "chunks", "group_terms", "terms"],
+    ["categories", "formulas"],
     ["keys", "spec"],
     ["kin", "levels", "groups", "grouped", "layout", "pairs"],
     ["responses", "served", "separation", "gaps", "predictor_model"],

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayesmtl import tables
+from bayesmtl import table_files, tables
 from bayesmtl.checks import check
 from bayesmtl.errors import ModelError
 from bayesmtl.spec import Model
@@ -292,8 +292,8 @@ def test_files_of_tasks_are_read_and_faulty_ones_named(tmp_path):
     (tmp_path / "short.csv").write_text("a,b\n1\n")
     files = {"height": "heights.csv", "visits": "visits.csv"}
     whole = tables.stack({"height": heights(), "visits": visits()})
-    pd.testing.assert_frame_equal(tables.read(files, tmp_path), whole)
-    assert refusal(tables.read, {"height": "short.csv", "visits": "none.csv"}, tmp_path) == [
+    pd.testing.assert_frame_equal(table_files.read(files, tmp_path), whole)
+    assert refusal(table_files.read, {"height": "short.csv", "visits": "none.csv"}, tmp_path) == [
         "data.table.height: table short.csv: can't be read: line 2 has 1 cells for 2 columns. Mend the file.",
         "data.table.visits: table none.csv: can't be read: No such file or directory. Look at the path.",
     ]

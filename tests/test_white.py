@@ -1,15 +1,20 @@
 """What the sampler sees: a density in the axes of its mode, and where chains begin there."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from numpyro.infer import NUTS
 from numpyro.infer.util import potential_energy
 
+from bayesmtl.chains import Problem, run, sampler
+from bayesmtl.errors import ModelError
 from bayesmtl.modes import Mode
 from bayesmtl.runtime import ready
 from bayesmtl.space import Space
-from bayesmtl.white import WHITE, WIDE, slope, starts, white
+from bayesmtl.white import WHITE, WIDE, origin, slope, starts, white
 
 PLACE, KNOWN = np.array([0.3, -1.0, 2.0]), np.array([1.0, 4.0, 9.0])
 MATRIX = np.array([[1.0, 0.2, 0.0], [0.5, 2.0, 0.1], [0.0, -0.4, 0.7]])
@@ -41,3 +46,14 @@ def test_chains_begin_nearer_to_the_mode_where_there_is_no_density_farther_away(
     far = [np.abs(one.z[WHITE]).max() for one in found]
     assert all(0.3 * 0.5 * 0.99 < each < 0.3 for each in far) and WIDE > 0.3
     assert all(np.isfinite(one.potential_energy) for one in found)
+
+
+def test_chains_that_find_no_density_anywhere_are_refused():
+    left = _space(lambda at, known: jnp.log(-1.0 - jnp.sum(at**2)))
+    top, data = Mode(PLACE, np.eye(3)), {"known": KNOWN, "mode": vars(Mode(PLACE, np.eye(3)))}
+    with ready(), ThreadPoolExecutor() as pool:
+        found = starts(slope(left, KNOWN)(), top, 2, seed=1)
+        compiling = sampler(NUTS(white(left)), data, pool, origin(3), chains=2, warmup=10)
+        with pytest.raises(ModelError, match="gives no finite starting point"):
+            run(compiling, data, Problem(None, None, {}, 1, print), found, engine="nuts", draws=10)
+    assert all(np.isposinf(one.potential_energy) for one in found)

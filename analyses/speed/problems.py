@@ -13,6 +13,7 @@ import pandas as pd
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 SIZES = {"tasks_2k": 2_000, "tasks_20k": 20_000, "tasks_100k": 100_000, "tasks_1m": 1_000_000}
+PROBLEMS = [*SIZES, "gcsemv", "school_ilea", "contraception", "epil"]
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE))
 
+from problems import PROBLEMS  # noqa: E402
 from processes import interpreter, run  # noqa: E402
 from table import Result, table  # noqa: E402
 
 EVERYONE = {path.stem.removeprefix("by_"): path for path in sorted(HERE.glob("by_*.py"))}
-PROBLEMS = ["tasks_2k", "tasks_20k", "tasks_1m", "gcsemv", "school_ilea", "contraception", "epil"]
 
 
 def answer(quick: bool = False, names: list[str] = PROBLEMS[:1], repeat: int = 1, limit: int = 3600) -> None:

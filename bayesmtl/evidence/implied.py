@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmtl import tables
+from bayesmtl import table_files, tables
 from bayesmtl.causal.dag import Dag
 from bayesmtl.causal.dseparation import separators
 from bayesmtl.checks import check
@@ -187,7 +187,7 @@ def evidence(model: Model, table: Any = None, group: str | None = None) -> Evide
     ModelError
         When the model or the table is at fault, with every finding.
     """
-    table = tables.own(model.data, model.folder) if table is None else tables.frame(table)
+    table = table_files.own(model.data, model.folder) if table is None else tables.frame(table)
     table = table.set_axis(table.columns.map(str), axis=1)
     wrong = [*check(model), *tables.faults(table)]
     if not model.dag:

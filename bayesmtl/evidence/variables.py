@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from bayesmtl import formulas
+from bayesmtl import categories
 from bayesmtl.errors import Finding, ModelError
 from bayesmtl.parts import settings
 from bayesmtl.responses import response
@@ -60,7 +60,7 @@ def predictor(column: pd.Series) -> Variable:
     ModelError
         When it holds neither numbers nor categories, or too many of these.
     """
-    if finding := formulas.strange(column):
+    if finding := categories.strange(column):
         raise ModelError(finding)
     if pd.api.types.is_numeric_dtype(column) and column.nunique() > 2:
         return Variable(_numbers(column)[:, None])
@@ -68,7 +68,7 @@ def predictor(column: pd.Series) -> Variable:
         remedy = f'Make fewer of them, or write "latent: {column.name}".'
         raise ModelError(Finding(f"table.{column.name}", f"has {count} categories.", remedy))
     ordered = hasattr(column, "cat") and column.cat.ordered
-    return _categories(column, formulas.levels(column), ordered=ordered)
+    return _categories(column, categories.levels(column), ordered=ordered)
 
 
 def outcome(task: Task, table: pd.DataFrame) -> Variable:

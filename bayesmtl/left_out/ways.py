@@ -112,7 +112,7 @@ def _sampled(
     known = pilot(data, design)
     sampled, whole = condense(design, program, {**data, "pilot": jax.device_put(known)})
     left = space(sampled, whole)
-    top = vars(seen(left, slope(left, whole)))
+    top = vars(seen(left, lambda: slope(left, whole)()))
     folds = []
     for where in out:
         fold = _without(design, where)

@@ -55,12 +55,12 @@ def _held(args: argparse.Namespace, model: "Model") -> Iterator[tuple[str, str]]
         if every:
             yield "Independent, by the graph", "".join(f" {each}\n" for each in every)
         return
-    from bayesmtl import printed, tables
+    from bayesmtl import printed, table_files
     from bayesmtl.evidence.falsification import falsify
     from bayesmtl.evidence.signed import signs
     from bayesmtl.progress import busy, counted
 
-    table = given(args.table) if args.table else tables.own(model.data, model.folder)
+    table = given(args.table) if args.table else table_files.own(model.data, model.folder)
     if every:
         with busy("testing what the graph implies"):
             tested = implications(model, table)

@@ -48,9 +48,9 @@ def _findings(path: Path, table: "pd.DataFrame | None", graph: bool) -> list[Fin
     unread: list[Finding] = []
     if table is None and not graph and "table" in model.data:
         try:
-            from bayesmtl import tables
+            from bayesmtl import table_files
 
-            table = tables.read(model.data["table"], model.folder)
+            table = table_files.read(model.data["table"], model.folder)
         except ModelError as error:
             unread += error.findings
     return [*unread, *check(model, table)]

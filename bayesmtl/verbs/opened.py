@@ -50,14 +50,14 @@ def with_table_if_any(args: argparse.Namespace) -> "Iterator[tuple[xr.DataTree, 
     if not args.table and not of_model(args.file):
         yield _saved(args), None
         return
-    from bayesmtl import tables
+    from bayesmtl import table_files, tables
     from bayesmtl.spec import load
 
     if args.table:
         table = given(args.table)
     else:
         model = load(args.file)
-        table = tables.own(model.data, model.folder)
+        table = table_files.own(model.data, model.folder)
     refuse(tables.faults(table))
     if of_model(args.file):
         with fitted(args, table) as post:
